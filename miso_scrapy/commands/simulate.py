@@ -1,0 +1,102 @@
+"""`scrapy simulate`: a MISO look-alike on localhost, by itself or around a command."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+
+from scrapy.commands import ScrapyCommand
+
+from miso_scrapy.commands import usage_error
+from miso_scrapy.simulator.server import FAULTS, Fault, Simulator
+
+
+class Command(ScrapyCommand):
+    """Serve simulated snapshots until stopped, or for as long as a command runs."""
+
+    requires_project = True
+    requires_crawler_process = False
+
+    def syntax(self) -> str:
+        """Return the arguments."""
+        return "[options] [-- COMMAND ...]"
+
+    def short_desc(self) -> str:
+        """Return the description."""
+        return "Serve a MISO look-alike on localhost"
+
+    def long_desc(self) -> str:
+        """Return the description at length."""
+        return (
+            "Serve a MISO look-alike on localhost, until stopped; or run COMMAND with MISO_API_URL "
+            "set to it, and exit with its status. Faults, each for so many requests or for ever: "
+            + "; ".join(f"{kind}: {what}" for kind, what in FAULTS.items())
+        )
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Add the simulator's options."""
+        super().add_options(parser)
+        parser.add_argument(
+            "--port", type=int, help="port (default: 8765; a free one with COMMAND)"
+        )
+        parser.add_argument("--seed", type=int, default=0, help="another load (default: 0)")
+        parser.add_argument("--clock", metavar="TIME", help="start of its clock (default: now)")
+        parser.add_argument(
+            "--advance",
+            type=float,
+            metavar="MINUTES",
+            help="let the clock step per snapshot served",
+        )
+        parser.add_argument(
+            "--fault",
+            action="append",
+            default=[],
+            metavar="KIND[=VALUE][*TIMES]",
+            help="may repeat",
+        )
+        parser.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        """Serve."""
+        command = opts.command[1:] if opts.command[:1] == ["--"] else opts.command
+        try:
+            clock = datetime.fromisoformat(opts.clock) if opts.clock else None
+            simulator = Simulator(
+                seed=opts.seed,
+                clock=clock.replace(tzinfo=clock.tzinfo or UTC) if clock else None,
+                advance=None if opts.advance is None else timedelta(minutes=opts.advance),
+                faults=[Fault.parse(fault) for fault in opts.fault],
+            )
+        except ValueError as error:
+            usage_error("simulate", error)
+        port = opts.port if opts.port is not None else 0 if command else 8765
+        with contextlib.suppress(KeyboardInterrupt):
+            self.exitcode = asyncio.run(_serve(simulator, port, command))
+
+
+async def _serve(simulator: Simulator, port: int, command: list[str]) -> int:
+    try:
+        url = await simulator.start(port)
+    except OSError as error:
+        usage_error("simulate", f"port {port}: {error.strerror}; choose another with --port")
+    try:
+        if not command:
+            print(f"Serving until Ctrl-C. In another terminal: export MISO_API_URL={url}")  # noqa: T201
+            sys.stdout.flush()
+            await asyncio.Event().wait()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command, env={**os.environ, "MISO_API_URL": url}
+            )
+        except OSError as error:
+            usage_error("simulate", f"{command[0]}: {error.strerror}")
+        try:
+            return await process.wait()
+        except asyncio.CancelledError:  # Ctrl-C reached the command too: let it finish
+            return await process.wait()
+    finally:
+        await simulator.stop()

@@ -1,0 +1,184 @@
+"""What a run shares: store, registry and notifier, opened before anything is fetched."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from typing import Any
+
+from scrapy import signals
+from scrapy.crawler import Crawler
+from scrapy.exceptions import CloseSpider, NotConfigured
+from scrapy.settings import BaseSettings
+
+from miso_scrapy.feed.document import DATASET, UnreadableDocument, key_of
+from miso_scrapy.filing import filed_from
+from miso_scrapy.items import Filed
+from miso_scrapy.notify import Notifier, message_of
+from miso_scrapy.options import Options
+from miso_scrapy.registry.client import Registry, RegistryUnavailable, Step
+from miso_scrapy.registry.embedded import EmbeddedValkey
+from miso_scrapy.store import Store, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+
+def open_store(settings: BaseSettings, options: Options) -> Store:
+    """Return the store that the settings name. Raises StoreUnavailable."""
+    if options.s3_bucket:
+        from miso_scrapy.store.s3 import S3Store  # boto3 takes a while to import
+
+        return S3Store.from_settings(settings)
+    from miso_scrapy.store.directory import DirectoryStore
+
+    return DirectoryStore(options.data_dir)
+
+
+def _reason(error: Exception) -> str:
+    return "store_unavailable" if isinstance(error, StoreUnavailable) else "registry_unavailable"
+
+
+class Archive:
+    """The store, the registry and the notifier of a run.
+
+    ``registry`` is None with ``skip_hash_check=1``, ``notifier`` without Kafka settings.
+    """
+
+    def __init__(self, crawler: Crawler) -> None:
+        if os.environ.get("SCRAPY_CHECK"):
+            raise NotConfigured("scrapy check files nothing")
+        self.crawler = crawler
+        self.options = Options.from_settings(crawler.settings)
+        self.force: bool = getattr(crawler.spider, "force", False)
+        self.store: Store
+        self.registry: Registry | None = None
+        self.notifier: Notifier | None = None
+        self._embedded: EmbeddedValkey | None = None
+        self._stopping: asyncio.Future[None] | None = None
+        crawler.signals.connect(self._open, signal=signals.spider_opened)
+        crawler.signals.connect(self._dropped, signal=signals.item_dropped)
+        crawler.signals.connect(self._close, signal=signals.spider_closed)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Archive:
+        """Make it for *crawler*."""
+        return cls(crawler)
+
+    @classmethod
+    def of(cls, crawler: Crawler) -> Archive:
+        """Return the one of *crawler*: every pipeline works on it."""
+        archive = crawler.get_extension(cls)
+        if archive is None:
+            raise RuntimeError("EXTENSIONS lacks miso_scrapy.extensions.archive.Archive")
+        return archive
+
+    async def claim(self, identifier: str) -> Step:
+        """Claim a candidate, once what a dead worker left of it is settled."""
+        assert self.registry is not None
+        step = await self.registry.claim(identifier, force=self.force)
+        if step == Step.ABANDONED:
+            await self.settle()
+            step = await self.registry.claim(identifier, force=self.force)
+        return step
+
+    async def settle(self, *, everything: bool = False) -> None:
+        """Settle the claims of dead workers by what the store says: commit what is there, free the
+        rest. Raises RegistryUnavailable and StoreUnavailable.
+        """
+        assert self.registry is not None
+        async for identifier in self.registry.take_expired(everything=everything):
+            key = key_of(identifier)
+            body = await asyncio.to_thread(self.store.get, key)
+            try:
+                if body is not None:
+                    filed = filed_from(identifier, self.store.locate(key), body)
+                    await self.registry.commit(identifier, filed.fingerprint, self.message(filed))
+                    logger.info("recovered %s: stored by a run that was killed", identifier)
+                    continue
+            except UnreadableDocument as error:
+                logger.error(
+                    "%s cannot be read (%s): move it away, or file it again with force=1",
+                    self.store.locate(key),
+                    error,
+                )
+            await self.registry.release(identifier)
+
+    def message(self, filed: Filed) -> str:
+        """Return the message that *filed* owes, or nothing where nobody is to be notified."""
+        return message_of(filed, self.options.environment) if self.notifier else ""
+
+    def stop(self, error: StoreUnavailable | RegistryUnavailable) -> None:
+        """End the run: without its store or registry, it would fetch what it cannot file."""
+        if self._stopping is None:
+            logger.error("The run ends here: %s; then run the same range again", error)
+            self._stopping = asyncio.ensure_future(
+                self.crawler.engine.close_spider_async(reason=_reason(error))
+            )
+
+    async def _open(self) -> None:
+        try:
+            self.store = await asyncio.to_thread(open_store, self.crawler.settings, self.options)
+            await asyncio.to_thread(self.store.check)
+            if not getattr(self.crawler.spider, "skip_hash_check", False):
+                await self._open_registry()
+            if self.options.kafka_topic:
+                self.notifier = Notifier(self.crawler.settings, self.options)
+            if self.registry:
+                # Nobody else can be using the embedded one: whatever is claimed there is abandoned.
+                await self.settle(everything=self._embedded is not None)
+                if self.notifier:
+                    await self.notifier.send_owed(self.registry)
+        except (StoreUnavailable, RegistryUnavailable) as error:
+            logger.error("Nothing was fetched: %s", error)
+            raise CloseSpider(_reason(error)) from None
+
+    async def _open_registry(self) -> None:
+        options = self.options
+        url = options.redis_url
+        if not url:
+            self._embedded = EmbeddedValkey(options.data_dir / ".registry")
+            url = await asyncio.to_thread(self._embedded.start)
+        registry = Registry.connect(
+            url,
+            prefix=f"{options.environment}:{DATASET}:",
+            ttl=options.registry_ttl_days * 86400,
+            lease=options.claim_ttl,
+        )
+        await registry.open()
+        self.registry = registry
+
+    async def _dropped(self, item: Any) -> None:
+        """Give up the claim of a candidate that ends before it is registered."""
+        names = {item.identifier, getattr(item, "home", ""), getattr(item, "wanted_by", "")}
+        with contextlib.suppress(RegistryUnavailable):  # its lease runs out by itself
+            if self.registry:
+                await self.registry.leave(*names)
+
+    async def _close(self) -> None:
+        stats = self.crawler.stats
+        owed = 0
+        try:
+            if self.registry and self.notifier:
+                await self.notifier.send_owed(self.registry)
+                owed = await self.registry.owed()
+        except RegistryUnavailable as error:
+            logger.error("Whether messages are owed is not known: %s", error)
+            owed = 1
+        if self.notifier:
+            owed += self.notifier.lost
+            await self.notifier.close()
+        stats.set_value("miso/owed", owed)
+        if owed:
+            logger.error(
+                "%d messages are owed to the Kafka topic %s: the next run sends them first",
+                owed,
+                self.options.kafka_topic,
+            )
+        if self.registry:
+            with contextlib.suppress(RegistryUnavailable):
+                await self.registry.leave()
+            await self.registry.close()
+        if self._embedded:
+            await asyncio.to_thread(self._embedded.stop)

@@ -1,0 +1,61 @@
+"""No secret ever reaches a log."""
+
+from __future__ import annotations
+
+import logging
+import os
+from urllib.parse import unquote, urlsplit
+
+from scrapy import signals
+from scrapy.crawler import Crawler
+from scrapy.settings import BaseSettings
+
+_SECRETS = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "KAFKA_SASL_PASSWORD",
+    "KAFKA_SSL_PASSWORD",
+)
+_URLS = ("REDIS_URL", "MISO_API_URL", "AWS_ENDPOINT_URL", "HTTP_PROXY", "HTTPS_PROXY")
+
+
+def secrets_in(settings: BaseSettings) -> set[str]:
+    """Return the secret values that the settings and the environment hold."""
+    found = set()
+    for name in _SECRETS:
+        found |= {str(settings.get(name) or ""), os.environ.get(name, "")}
+    for name in _URLS:
+        for url in (str(settings.get(name) or ""), os.environ.get(name, "")):
+            _, _, password = urlsplit(url).netloc.rpartition("@")[0].partition(":")
+            found |= {password, unquote(password)}
+    return found - {""}
+
+
+class MaskSecrets:
+    """Mask the values of secret settings in whatever is logged: Scrapy prints settings at start."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self.secrets = sorted(secrets_in(crawler.settings), key=len, reverse=True)
+        self._filter_handlers()
+        # Scrapy replaces its handler between making the extensions and opening the spider.
+        crawler.signals.connect(self._filter_handlers, signal=signals.spider_opened)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> MaskSecrets:
+        """Make it for *crawler*."""
+        return cls(crawler)
+
+    def _filter_handlers(self) -> None:
+        for handler in logging.getLogger().handlers:
+            if self.mask not in handler.filters:
+                handler.addFilter(self.mask)
+
+    def mask(self, record: logging.LogRecord) -> bool:
+        """Replace each secret in *record* by asterisks; let everything through."""
+        message = record.getMessage()
+        masked = message
+        for secret in self.secrets:
+            masked = masked.replace(secret, "***")
+        if masked != message:
+            record.msg, record.args = masked, None
+        return True

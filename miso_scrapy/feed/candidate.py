@@ -1,0 +1,96 @@
+"""Candidates: the 5-minute timestamps, on the UTC grid, that a run wants a snapshot for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from miso_scrapy.feed.ref_id import iso_utc
+
+INTERVAL = timedelta(minutes=5)
+_BARE_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
+
+
+def floor_to_interval(instant: datetime) -> datetime:
+    """Return the candidate at or before *instant*, in UTC."""
+    utc = instant.astimezone(UTC)
+    return utc.replace(minute=utc.minute - utc.minute % 5, second=0, microsecond=0)
+
+
+def identifier(candidate: datetime) -> str:
+    """Return the name a candidate is filed and registered under.
+
+    ``realtime_total_load_20251205_120000.json`` for 12:00 UTC on 5 December 2025.
+    """
+    return f"realtime_total_load_{candidate.astimezone(UTC):%Y%m%d_%H%M%S}.json"
+
+
+def candidate_of(identifier: str) -> datetime:
+    """Return the candidate that *identifier* names: the inverse of :func:`identifier`.
+
+    Raises ValueError for any other text.
+    """
+    return datetime.strptime(identifier, "realtime_total_load_%Y%m%d_%H%M%S.json").replace(
+        tzinfo=UTC
+    )
+
+
+@dataclass(frozen=True)
+class CandidateRange:
+    """The candidates from *first* to *last*, both on the grid and both included."""
+
+    first: datetime
+    last: datetime
+
+    def __iter__(self) -> Iterator[datetime]:
+        candidate = self.first
+        while candidate <= self.last:
+            yield candidate
+            candidate += INTERVAL
+
+    def __len__(self) -> int:
+        return (self.last - self.first) // INTERVAL + 1
+
+    def __str__(self) -> str:
+        return f"{iso_utc(self.first)} to {iso_utc(self.last)}"
+
+
+def parse_range(start: str | None, end: str | None, now: datetime) -> CandidateRange:
+    """Return the candidates that a user's *start* and *end* ask for.
+
+    ISO 8601, a date or a date and time; without an offset it is UTC. Neither: the current interval.
+    Only *start*: until *now*. An *end* with a time is included; a bare date, as *end*, is not.
+
+    Raises ValueError, with one line for the user.
+    """
+    if start is None:
+        if end is not None:
+            raise ValueError("end needs a start: give -a start=... as well")
+        current = floor_to_interval(now)
+        return CandidateRange(current, current)
+    first = floor_to_interval(_parse("start", start))
+    if end is None:
+        last = floor_to_interval(now)
+        if last < first:
+            raise ValueError(f"start={start} lies in the future: give -a end=... as well")
+        return CandidateRange(first, last)
+    last = floor_to_interval(_parse("end", end))
+    if _BARE_DATE.fullmatch(end.strip()):
+        last -= INTERVAL
+    if last < first:
+        raise ValueError(f"end={end} is not after start={start}")
+    return CandidateRange(first, last)
+
+
+def _parse(name: str, text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text.strip())
+        if instant.tzinfo is None:
+            instant = instant.replace(tzinfo=UTC)
+        return instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{name}={text} is no date: expected ISO 8601, such as 2025-12-05 or 2025-12-05T12:00Z"
+        ) from None

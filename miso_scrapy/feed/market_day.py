@@ -1,0 +1,16 @@
+"""MISO's clock and its market day.
+
+MISO's market runs on Eastern Standard Time all year round: UTC-5, never daylight saving
+(https://www.misoenergy.org/markets-and-operations/, "all times EST").
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta, timezone
+
+EST = timezone(timedelta(hours=-5), "EST")
+
+
+def market_day(instant: datetime) -> date:
+    """Return the EST date that *instant*, an aware datetime, falls on."""
+    return instant.astimezone(EST).date()

@@ -1,0 +1,85 @@
+"""Validation: a snapshot, every record of it, against the JSON Schema that the package ships.
+
+jsonschema-rs decides (0.01 ms a snapshot where jsonschema takes 4 ms); jsonschema, which names the
+faulty record and value, is imported only to explain a refusal.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jsonschema_rs
+
+from miso_scrapy.feed.ref_id import parse_ref_id
+
+_KINDS = {"number": "a number", "array": "a list", "object": "an object", "string": "text"}
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a snapshot in the documented shape."""
+    text = files("miso_scrapy").joinpath("schemas/realtime_total_load.json").read_text("utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+@cache
+def _validator() -> Any:
+    return jsonschema_rs.validator_for(schema())
+
+
+def problem(data: Any) -> str | None:
+    """Return what is wrong with a normalised snapshot, in one line, or None.
+
+    One fault and how many more there are: ``FiveMinTotalLoad[3].Value: 'abc' is not a number``.
+    """
+    if not _validator().is_valid(data):
+        return _explain(data)
+    try:
+        parse_ref_id(data["RefId"])  # the pattern admits the 31st of February
+    except ValueError as error:
+        return f"RefId: {error}"
+    return None
+
+
+def _explain(data: Any) -> str:
+    from jsonschema import Draft202012Validator
+
+    errors = list(Draft202012Validator(schema()).iter_errors(data))
+    error = errors[0]
+    where = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path
+    ).lstrip(".")
+    found = _short(error.instance)
+    if error.validator == "type":
+        wanted = error.validator_value
+        kinds = [wanted] if isinstance(wanted, str) else wanted
+        what = f"{found} is not {' or '.join(_KINDS.get(kind, kind) for kind in kinds)}"
+    elif error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        return f"{where}.{missing}".lstrip(".") + f" is missing{_more(errors)}"
+    elif where == "RefId":
+        try:
+            parse_ref_id(error.instance)
+            what = f"{found} is not in UTC"
+        except ValueError as reason:
+            what = str(reason)
+    else:
+        what = f"{found} is no such label"
+    return f"{where or 'the snapshot'}: {what}{_more(errors)}"
+
+
+def _more(errors: list[Any]) -> str:
+    return f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    if isinstance(value, dict):
+        return f"an object of {len(value)}"
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,35 @@
+"""From bytes in the archive to the record of what was filed."""
+
+from __future__ import annotations
+
+import hashlib
+
+from miso_scrapy.feed.candidate import candidate_of
+from miso_scrapy.feed.document import unpack
+from miso_scrapy.feed.fingerprint import fingerprint
+from miso_scrapy.feed.ref_id import iso_utc
+from miso_scrapy.items import Filed
+
+
+def filed_from(identifier: str, location: str, body: bytes) -> Filed:
+    """Return the record of a file that is in the archive already, from its *body*.
+
+    Its fingerprint is computed, not believed: it is that of the data which are there. Raises
+    UnreadableDocument.
+    """
+    document = unpack(body)
+    data, metadata = document["data"], document["collection_metadata"]
+    return Filed(
+        identifier=identifier,
+        location=location,
+        fingerprint=fingerprint(data),
+        ref_id=data["RefId"],
+        candidate=iso_utc(candidate_of(identifier)),
+        collected_at=str(metadata.get("collected_at", "")),
+        source_url=str(metadata.get("source_url", "")),
+        covered=bool(metadata.get("covered", True)),
+        etag=hashlib.md5(body, usedforsecurity=False).hexdigest(),
+        size=len(body),
+        body_size=int(metadata.get("body_size", 0)),
+        adopted=True,
+    )

@@ -1,0 +1,70 @@
+"""What travels through the pipelines: first a snapshot, then the record of how it was filed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from miso_scrapy.feed.candidate import identifier
+from miso_scrapy.outcomes import Dropped
+
+
+@dataclass
+class Snapshot:
+    """One answer of the feed, for one candidate."""
+
+    candidate: datetime
+    """The 5-minute timestamp that the run asked for, UTC."""
+    body: bytes
+    """The answer as it came."""
+    source_url: str
+    collected_at: datetime
+    data: Any = None
+    """The snapshot in the documented shape; values in MW."""
+    source_ref_id: str | None = None
+    """RefId as the source wrote it."""
+    trouble: Dropped | None = None
+    """How the candidate ends when it was not fetched, or *body* cannot be decoded."""
+    covered: bool = True
+    fingerprint: str = ""
+    home: str = ""
+    """The identifier that this content is stored under: its candidate's own, but for a takeover."""
+
+    @property
+    def identifier(self) -> str:
+        """The name that the candidate is registered under."""
+        return identifier(self.candidate)
+
+    def __repr__(self) -> str:
+        """Not the payload: this text goes into logs."""
+        return f"<Snapshot {self.identifier} of {len(self.body)} bytes>"
+
+
+@dataclass
+class Filed:
+    """The record of what was filed: small enough for a job's item list."""
+
+    identifier: str
+    """The name it is filed under: ``realtime_total_load_20251205_120000.json``."""
+    location: str
+    """``s3://bucket/key``, or the path of the file."""
+    fingerprint: str
+    """MD5 of the snapshot's canonical JSON."""
+    ref_id: str
+    """The interval the snapshot is of, ISO 8601 in UTC."""
+    candidate: str
+    """The candidate, ISO 8601 in UTC."""
+    collected_at: str
+    source_url: str
+    covered: bool
+    etag: str
+    """The store's own tag of the stored bytes."""
+    size: int
+    """Bytes stored, gzipped."""
+    body_size: int
+    """Bytes of the answer."""
+    adopted: bool = False
+    """Whether the file was there already, unknown to the registry."""
+    wanted_by: str = ""
+    """The candidate's identifier: another one where a dead worker's work was finished."""

@@ -1,0 +1,57 @@
+"""Log lines of one line each: which candidate, what happened; never a payload."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from scrapy import Spider
+from scrapy.http import Response
+from scrapy.logformatter import LogFormatter, LogFormatterResult
+from twisted.python.failure import Failure
+
+from miso_scrapy.items import Filed
+from miso_scrapy.outcomes import Dropped
+
+
+class OneLineFormatter(LogFormatter):
+    """Scrapy's log lines, without the items that it prints below them."""
+
+    def scraped(
+        self, item: Any, response: Response | Failure | None, spider: Spider
+    ) -> LogFormatterResult:
+        """Say what was filed, and where."""
+        if not isinstance(item, Filed):
+            return super().scraped(item, response, spider)
+        verb = "adopted" if item.adopted else "stored"
+        return {
+            "level": logging.INFO,
+            "msg": "%(verb)s %(identifier)s: interval %(ref_id)s, %(size)d bytes, at %(location)s",
+            "args": {
+                "verb": verb,
+                "identifier": item.identifier,
+                "ref_id": item.ref_id,
+                "size": item.size,
+                "location": item.location,
+            },
+        }
+
+    def dropped(
+        self,
+        item: Any,
+        exception: BaseException,
+        response: Response | Failure | None,
+        spider: Spider,
+    ) -> LogFormatterResult:
+        """Say which candidate ended how, and why."""
+        if not isinstance(exception, Dropped):
+            return super().dropped(item, exception, response, spider)
+        return {
+            "level": logging.getLevelName(exception.log_level or "ERROR"),
+            "msg": "%(outcome)s %(identifier)s: %(reason)s",
+            "args": {
+                "outcome": exception.outcome,
+                "identifier": item.identifier,
+                "reason": exception,
+            },
+        }

@@ -1,0 +1,1 @@
+"""What stands between candidates, the feed and the spider."""

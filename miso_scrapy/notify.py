@@ -1,0 +1,161 @@
+"""Notification: one Kafka message per stored file, each acknowledged, every wait bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from scrapy.settings import BaseSettings
+
+from miso_scrapy.feed.document import DATASET
+from miso_scrapy.items import Filed
+from miso_scrapy.options import Options
+from miso_scrapy.registry.client import Registry
+
+logger = logging.getLogger(__name__)
+
+# After a broker has kept us waiting in vain, it is left alone for so long, in seconds.
+_LEAVE_ALONE = 60.0
+_AT_ONCE = 500
+
+
+def message_of(filed: Filed, environment: str) -> str:
+    """Return the message that announces *filed*: a JSON object."""
+    return json.dumps(
+        {
+            "dataset": DATASET,
+            "environment": environment,
+            "identifier": filed.identifier,
+            "location": filed.location,
+            "etag": filed.etag,
+            "content_md5": filed.fingerprint,
+            "size": filed.size,
+            "ref_id": filed.ref_id,
+            "candidate": filed.candidate,
+            "collected_at": filed.collected_at,
+            "source_url": filed.source_url,
+        }
+    )
+
+
+class Notifier:
+    """Send messages to the Kafka topic, in a thread. The key is the identifier."""
+
+    def __init__(self, settings: BaseSettings, options: Options) -> None:
+        self.brokers = options.kafka_brokers
+        self.topic = options.kafka_topic
+        self.timeout = options.kafka_timeout
+        self.lost = 0
+        """Messages that could not be sent and had no outbox to wait in."""
+        self._security = security_options(settings)
+        self._writer: Any = None
+        self._closed_until = 0.0
+
+    async def send(self, messages: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Send (identifier, message) pairs and return those that the broker has acknowledged."""
+        if not messages or time.monotonic() < self._closed_until:
+            return []
+        acknowledged, error = await asyncio.to_thread(self._send, messages)
+        if error is not None:
+            self._closed_until = time.monotonic() + _LEAVE_ALONE
+            logger.warning(
+                "Kafka does not take messages for %s at %s: %s; check KAFKA_BROKERS, KAFKA_TOPIC "
+                "and the login",
+                self.topic,
+                ",".join(self.brokers),
+                " ".join(str(error).split()) or type(error).__name__,
+            )
+        return acknowledged
+
+    async def send_owed(self, registry: Registry) -> None:
+        """Send what waits in the outbox. Raises RegistryUnavailable."""
+        owed = [entry async for entry in registry.outbox()]
+        for start in range(0, len(owed), _AT_ONCE):
+            acknowledged = await self.send(owed[start : start + _AT_ONCE])
+            for identifier, message in acknowledged:
+                await registry.sent(identifier, message)
+            if not acknowledged:
+                return
+            logger.info("sent %d messages that were owed", len(acknowledged))
+
+    async def close(self) -> None:
+        """Let go of the broker."""
+        if self._writer is not None:
+            await asyncio.to_thread(self._writer.close)
+
+    def _send(
+        self, messages: Sequence[tuple[str, str]]
+    ) -> tuple[list[tuple[str, str]], Exception | None]:
+        acknowledged = []
+        try:
+            if self._writer is None:
+                self._writer = _writer(self.brokers, self.topic, self.timeout, self._security)
+            futures = [self._writer.write(key, text.encode()) for key, text in messages]
+            for message, future in zip(messages, futures, strict=True):
+                future.get(timeout=self.timeout)
+                acknowledged.append(message)
+        except Exception as error:  # noqa: BLE001  kafka-python raises OSError, ValueError and its own
+            return acknowledged, error
+        return acknowledged, None
+
+
+def security_options(settings: BaseSettings) -> dict[str, Any]:
+    """Return kafka-python's security options from the ``KAFKA_`` settings."""
+    given = {
+        "ssl_cafile": settings.get("KAFKA_SSL_CAFILE"),
+        "ssl_certfile": settings.get("KAFKA_SSL_CERTFILE"),
+        "ssl_keyfile": settings.get("KAFKA_SSL_KEYFILE"),
+        "ssl_password": settings.get("KAFKA_SSL_PASSWORD"),
+        "sasl_mechanism": settings.get("KAFKA_SASL_MECHANISM"),
+        "sasl_plain_username": settings.get("KAFKA_SASL_USERNAME"),
+        "sasl_plain_password": settings.get("KAFKA_SASL_PASSWORD"),
+    }
+    options = {name: value for name, value in given.items() if value}
+    transport = "SSL" if any(name.startswith("ssl") for name in options) else "PLAINTEXT"
+    protocol = f"SASL_{transport}" if "sasl_mechanism" in options else transport
+    options["security_protocol"] = settings.get("KAFKA_SECURITY_PROTOCOL") or protocol
+    return options
+
+
+def _writer(brokers: list[str], topic: str, timeout: float, security: dict[str, Any]) -> Any:
+    """Return scrapy-kafka-export's topic writer, its endless waits bounded.
+
+    Imported here: only a run that notifies pays for it. It is from 2018, and imports pkg_resources,
+    which warns of its own end.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        from scrapy_kafka_export.writer import KafkaTopicWriter
+
+    milliseconds = int(timeout * 1000)
+
+    class AcknowledgedTopicWriter(KafkaTopicWriter):  # type: ignore[misc]
+        """KafkaTopicWriter, but ``write`` returns the acknowledgement to come instead of retrying
+        for ever.
+        """
+
+        KAFKA_PRODUCER_CLOSE_TIMEOUT = timeout
+
+        def write(self, key: str, msg: bytes) -> Any:
+            return self.producer.send(topic=self.topic, value=msg, key=key.encode())
+
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # we say in one line what it says in many
+    return AcknowledgedTopicWriter(
+        bootstrap_servers=brokers,
+        topic=topic,
+        batch_size=16384,
+        validate_topic=False,
+        retry_backoff_ms=100,
+        bootstrap_timeout_ms=milliseconds,
+        max_block_ms=milliseconds,
+        request_timeout_ms=milliseconds,
+        delivery_timeout_ms=milliseconds,
+        allow_auto_create_topics=False,
+        metrics_enabled=False,
+        **security,
+    )

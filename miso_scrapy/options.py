@@ -1,0 +1,105 @@
+"""The options of a run: settings, read once, with their types, refused in one line when wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from scrapy.settings import BaseSettings
+
+ENVIRONMENTS = ("dev", "staging", "prod")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the settings say, checked. README.md lists them all."""
+
+    api_url: str
+    require_coverage: bool
+    environment: str
+    data_dir: Path
+    s3_bucket: str
+    redis_url: str
+    """Empty for the embedded registry."""
+    registry_ttl_days: float
+    claim_ttl: float
+    """Seconds."""
+    kafka_brokers: list[str]
+    kafka_topic: str
+    kafka_timeout: float
+    """Seconds."""
+    retry_backoff: float
+    """Seconds."""
+
+    @classmethod
+    def from_settings(cls, settings: BaseSettings) -> Options:
+        """Read *settings*. Raises ValueError, with one line that names the setting."""
+        environment = settings.get("ENVIRONMENT", "")
+        if environment not in ENVIRONMENTS:
+            raise ValueError(f"ENVIRONMENT={environment} is none of {', '.join(ENVIRONMENTS)}")
+        api_url = settings.get("MISO_API_URL", "")
+        if urlsplit(api_url).scheme not in ("http", "https") or not urlsplit(api_url).hostname:
+            raise ValueError(f"MISO_API_URL={api_url} is no http or https URL")
+        brokers = [broker.strip() for broker in settings.getlist("KAFKA_BROKERS") if broker.strip()]
+        topic = settings.get("KAFKA_TOPIC", "")
+        if bool(brokers) != bool(topic):
+            missing = "KAFKA_TOPIC" if brokers else "KAFKA_BROKERS"
+            raise ValueError(
+                f"{missing} is not set: set both KAFKA_BROKERS and KAFKA_TOPIC, or none"
+            )
+        return cls(
+            api_url=api_url,
+            require_coverage=_flag(settings, "MISO_REQUIRE_COVERAGE"),
+            environment=environment,
+            data_dir=Path(settings.get("MISO_DATA_DIR") or "data").absolute(),
+            s3_bucket=settings.get("S3_BUCKET", ""),
+            redis_url=_redis_url(settings),
+            registry_ttl_days=_positive(settings, "REGISTRY_TTL_DAYS"),
+            claim_ttl=_positive(settings, "REGISTRY_CLAIM_TTL"),
+            kafka_brokers=brokers,
+            kafka_topic=topic,
+            kafka_timeout=_positive(settings, "KAFKA_TIMEOUT"),
+            retry_backoff=_positive(settings, "RETRY_BACKOFF"),
+        )
+
+
+def flag(name: str, text: str) -> bool:
+    """Return what a user means by *text*: 1, true, yes, on; 0, false, no, off. Raises ValueError."""
+    value = str(text).strip().lower()
+    if value in ("1", "true", "yes", "on"):
+        return True
+    if value in ("0", "false", "no", "off"):
+        return False
+    raise ValueError(f"{name}={text} is neither 1 nor 0")
+
+
+def _flag(settings: BaseSettings, name: str) -> bool:
+    return flag(name, settings.get(name))
+
+
+def _positive(settings: BaseSettings, name: str) -> float:
+    text = settings.get(name)
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        number = 0
+    if not 0 < number < 1e9:
+        raise ValueError(f"{name}={text} is no positive number")
+    return number
+
+
+def _redis_url(settings: BaseSettings) -> str:
+    url: str = settings.get("REDIS_URL", "")
+    if url:
+        if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+            # The URL itself may hold a password: it is not repeated.
+            raise ValueError("REDIS_URL is no redis://, rediss:// or unix:// URL")
+        return url
+    host = settings.get("REDIS_HOST", "")
+    if not host:
+        return ""
+    port, db = settings.get("REDIS_PORT"), settings.get("REDIS_DB")
+    if not (str(port).isdecimal() and str(db).isdecimal()):
+        raise ValueError(f"REDIS_PORT={port} or REDIS_DB={db} is no number")
+    return f"redis://{quote(host, safe='[]:')}:{port}/{db}"

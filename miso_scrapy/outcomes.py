@@ -1,0 +1,51 @@
+"""The outcomes of a candidate: each has exactly one, and they add up to the candidates of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from scrapy.exceptions import DropItem
+
+
+class Outcome(StrEnum):
+    """What became of a candidate; ``miso/{outcome}`` in the stats counts it."""
+
+    STORED = "stored"
+    """Filed by this run."""
+    DUPLICATE = "duplicate"
+    """Its content is stored already."""
+    SKIPPED = "skipped"
+    """It is registered already: nothing was fetched."""
+    UNCOVERED = "uncovered"
+    """The feed answered with another day."""
+    INVALID = "invalid"
+    """The feed answered with something that is no snapshot."""
+    FAILED = "failed"
+    """The feed, the store or the registry did not do its part."""
+
+    @property
+    def stat(self) -> str:
+        """The stat that counts it."""
+        return f"miso/{self}"
+
+
+GOOD = (Outcome.STORED, Outcome.DUPLICATE, Outcome.SKIPPED)
+CANDIDATES = "miso/candidates"
+
+
+class Dropped(DropItem):
+    """A candidate ends here, with *outcome*; *reason* is one line for the user."""
+
+    def __init__(self, outcome: Outcome, reason: str, log_level: str = "ERROR") -> None:
+        super().__init__(reason, log_level=log_level)
+        self.outcome = outcome
+
+
+def exit_status(stats: Mapping[str, Any]) -> int:
+    """Return 0 when every candidate is stored, duplicate or skipped and nothing is owed; else 1."""
+    good = sum(stats.get(outcome.stat, 0) for outcome in GOOD)
+    ended_well = stats.get("finish_reason") in ("finished", "shutdown")
+    complete = good == stats.get(CANDIDATES, 0)
+    return 0 if ended_well and complete and not stats.get("miso/owed", 0) else 1

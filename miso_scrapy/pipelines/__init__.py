@@ -1,0 +1,1 @@
+"""The way through, one room a module: validate, coverage, dedupe, store, register, notify."""

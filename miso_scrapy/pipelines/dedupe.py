@@ -1,0 +1,64 @@
+"""Dedupe: content that is stored already is registered, not filed again."""
+
+from __future__ import annotations
+
+import asyncio
+
+from scrapy.crawler import Crawler
+
+from miso_scrapy.extensions.archive import Archive
+from miso_scrapy.feed.fingerprint import fingerprint
+from miso_scrapy.items import Snapshot
+from miso_scrapy.outcomes import Dropped, Outcome
+from miso_scrapy.registry.client import RegistryUnavailable, Step
+from miso_scrapy.store import StoreUnavailable
+
+_WAIT = 0.1
+
+
+class DedupePipeline:
+    """Take the fingerprint, and bring the content into the candidate's claim."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self.archive = Archive.of(crawler)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> DedupePipeline:
+        """Make it for *crawler*."""
+        return cls(crawler)
+
+    async def process_item(self, item: Snapshot) -> Snapshot:
+        """Return *item* with its fingerprint and home, or drop it as a duplicate."""
+        item.fingerprint = fingerprint(item.data)
+        item.home = item.identifier
+        if self.archive.registry is None:
+            return item
+        try:
+            while True:
+                step, about = await self.archive.registry.hold(
+                    item.identifier, item.fingerprint, force=self.archive.force
+                )
+                match step:
+                    case Step.STORE:
+                        item.home = about
+                        return item
+                    case Step.DUPLICATE:
+                        raise Dropped(
+                            Outcome.DUPLICATE, f"same content as {about}", log_level="INFO"
+                        )
+                    case Step.ABANDONED:
+                        await self.archive.settle()
+                    case Step.HELD:
+                        await asyncio.sleep(_WAIT)
+                    case Step.LOST:
+                        # This process stood still for longer than its lease.
+                        match await self.archive.claim(item.identifier):
+                            case Step.REGISTERED:
+                                raise Dropped(
+                                    Outcome.DUPLICATE, "filed by another run", log_level="INFO"
+                                )
+                            case Step.HELD:
+                                await asyncio.sleep(_WAIT)
+        except (RegistryUnavailable, StoreUnavailable) as error:
+            self.archive.stop(error)
+            raise Dropped(Outcome.FAILED, f"{error}; then run the same range again") from None

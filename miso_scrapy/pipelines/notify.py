@@ -1,0 +1,39 @@
+"""Notify: announce what is registered."""
+
+from __future__ import annotations
+
+import contextlib
+
+from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
+
+from miso_scrapy.extensions.archive import Archive
+from miso_scrapy.items import Filed
+from miso_scrapy.registry.client import RegistryUnavailable
+
+
+class NotifyPipeline:
+    """Send each stored file's message; what cannot be sent waits in the outbox."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self.archive = Archive.of(crawler)
+        if not self.archive.options.kafka_topic:
+            raise NotConfigured  # without a message: nobody need be told at each run
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> NotifyPipeline:
+        """Make it for *crawler*."""
+        return cls(crawler)
+
+    async def process_item(self, item: Filed) -> Filed:
+        """Return *item*, announced or owed."""
+        notifier, registry = self.archive.notifier, self.archive.registry
+        assert notifier is not None
+        message = self.archive.message(item)
+        acknowledged = await notifier.send([(item.identifier, message)])
+        if registry is None:
+            notifier.lost += not acknowledged
+        elif acknowledged:
+            with contextlib.suppress(RegistryUnavailable):  # then it is sent again, by the next run
+                await registry.sent(item.identifier, message)
+        return item

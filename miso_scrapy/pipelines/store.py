@@ -1,0 +1,90 @@
+"""Store: gzip the document and file it, whole, where nothing was."""
+
+from __future__ import annotations
+
+import asyncio
+
+from scrapy.crawler import Crawler
+
+from miso_scrapy.extensions.archive import Archive
+from miso_scrapy.feed.candidate import candidate_of
+from miso_scrapy.feed.document import UnreadableDocument, collection_metadata, key_of, pack
+from miso_scrapy.feed.ref_id import iso_utc
+from miso_scrapy.filing import filed_from
+from miso_scrapy.items import Filed, Snapshot
+from miso_scrapy.outcomes import Dropped, Outcome
+from miso_scrapy.store import Stored, StoreUnavailable
+
+# One refusal may pass; after so many in a row the store is taken to be down, and the run ends.
+_REFUSALS = 3
+
+
+class StorePipeline:
+    """File a snapshot. What is there already stays, and is adopted, unless the run is forced."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self.archive = Archive.of(crawler)
+        self.overwrite = self.archive.force or getattr(crawler.spider, "skip_hash_check", False)
+        self._refusals = 0
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> StorePipeline:
+        """Make it for *crawler*."""
+        return cls(crawler)
+
+    async def process_item(self, item: Snapshot) -> Filed:
+        """Return the record of what is filed now, or drop the candidate as failed."""
+        store, key = self.archive.store, key_of(item.home)
+        candidate = candidate_of(item.home)
+        metadata = collection_metadata(
+            candidate=candidate,
+            collected_at=item.collected_at,
+            source_url=item.source_url,
+            source_ref_id=item.source_ref_id,
+            body_size=len(item.body),
+            covered=item.covered,
+        )
+        body = pack(item.data, metadata)
+        labels = {"fingerprint": item.fingerprint, "source-ref-id": item.source_ref_id or ""}
+        try:
+            stored = await asyncio.to_thread(store.put, key, body, labels, overwrite=self.overwrite)
+            filed = (
+                Filed(
+                    identifier=item.home,
+                    location=stored.location,
+                    fingerprint=item.fingerprint,
+                    ref_id=item.data["RefId"],
+                    candidate=iso_utc(candidate),
+                    collected_at=metadata["collected_at"],
+                    source_url=item.source_url,
+                    covered=item.covered,
+                    etag=stored.etag,
+                    size=len(body),
+                    body_size=len(item.body),
+                )
+                if stored.created
+                else await self._adopt(item.home, key, stored, body)
+            )
+        except StoreUnavailable as error:
+            self._refusals += 1
+            if self._refusals >= _REFUSALS:
+                self.archive.stop(error)
+            raise Dropped(Outcome.FAILED, f"{error}; then run the same range again") from None
+        self._refusals = 0
+        filed.wanted_by = item.identifier
+        return filed
+
+    async def _adopt(self, identifier: str, key: str, stored: Stored, ours: bytes) -> Filed:
+        there = await asyncio.to_thread(self.archive.store.get, key)
+        try:
+            if there is None:
+                raise UnreadableDocument("no permission to read it")
+            filed = filed_from(identifier, stored.location, there)
+        except UnreadableDocument as error:
+            raise StoreUnavailable(
+                f"{stored.location} is there and cannot be read: {error}; move it away, or file it "
+                "again with force=1"
+            ) from None
+        # The same bytes are an earlier try of this very put, whose confirmation did not arrive.
+        filed.adopted = there != ours
+        return filed

@@ -1,0 +1,247 @@
+"""The registry as its users see it: one method per step, on Redis, without blocking."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import secrets
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import AuthenticationError, RedisError
+
+from miso_scrapy.registry import steps
+
+logger = logging.getLogger(__name__)
+
+_SETTLE_AT_ONCE = 100
+
+
+class RegistryUnavailable(Exception):
+    """The registry does not answer; the message says, in one line, what to do."""
+
+
+class Step(StrEnum):
+    """What came of a step. registry/steps.py says what each means."""
+
+    CLAIMED = "claimed"
+    REGISTERED = "registered"
+    HELD = "held"
+    ABANDONED = "abandoned"
+    LOST = "lost"
+    DUPLICATE = "duplicate"
+    STORE = "store"
+
+
+class Registry:
+    """Registrations, claims and the outbox of one environment and dataset.
+
+    Times to live and leases are in seconds. Every method raises RegistryUnavailable.
+    """
+
+    def __init__(self, redis: Redis, where: str, prefix: str, ttl: float, lease: float) -> None:
+        self.where = where
+        self._redis = redis
+        self._prefix = prefix
+        self._claims = f"{prefix}claims"
+        self._outbox = f"{prefix}outbox"
+        self._ttl = int(ttl * 1000)
+        self._lease = max(1, int(lease * 1000))
+        self._worker = secrets.token_hex(8)
+        self._serial = itertools.count(1)
+        self._tokens: dict[str, str] = {}
+        """The claims this worker holds: identifier -> token, a new one for each claim."""
+        self._claim = redis.register_script(steps.CLAIM)
+        self._hold = redis.register_script(steps.HOLD)
+        self._commit = redis.register_script(steps.COMMIT)
+        self._release = redis.register_script(steps.RELEASE)
+        self._leave = redis.register_script(steps.LEAVE)
+        self._renew = redis.register_script(steps.RENEW)
+        self._expire = redis.register_script(steps.EXPIRE)
+        self._sent = redis.register_script(steps.SENT)
+        self._renewing: asyncio.Task[None] | None = None
+
+    @classmethod
+    def connect(cls, url: str, prefix: str, ttl: float, lease: float) -> Registry:
+        """Return the registry at *url*: ``redis://``, ``rediss://`` or ``unix://``."""
+        redis = Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_connect_timeout=5,
+            socket_timeout=10,
+            retry=Retry(ExponentialBackoff(cap=1, base=0.1), 2),
+        )
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        return cls(redis, f"{parts.scheme}://{host}{parts.path}", prefix, ttl, lease)
+
+    async def open(self) -> None:
+        """Make sure that the registry answers, and keep this worker's claims alive from now on."""
+        async with self._explained():
+            await self._redis.ping()
+        self._renewing = asyncio.create_task(self._keep_renewing())
+
+    async def close(self) -> None:
+        """Let go of the connections; claims that are left run out by themselves."""
+        if self._renewing:
+            self._renewing.cancel()
+        await self._redis.aclose()
+
+    async def claim(self, identifier: str, *, force: bool = False) -> Step:
+        """Claim a candidate: CLAIMED, or REGISTERED, HELD or ABANDONED, as it was."""
+        token = f"{self._worker}:{next(self._serial)}"
+        (step, *_) = await self._run(
+            self._claim,
+            [self._key(identifier), self._claims],
+            [identifier, token, self._lease, int(force)],
+        )
+        if step == Step.CLAIMED:
+            self._tokens[identifier] = token
+        return Step(step)
+
+    async def hold(
+        self, identifier: str, fingerprint: str, *, force: bool = False
+    ) -> tuple[Step, str]:
+        """Bring the content into a claim: STORE, DUPLICATE, HELD, ABANDONED or LOST.
+
+        With it comes the identifier that the step is about: the one to store the content under, the
+        one it is stored under, or the one that another worker is storing it under.
+        """
+        token = self._tokens.get(identifier, "")
+        (step, *about) = await self._run(
+            self._hold,
+            [
+                self._key(identifier),
+                self._key(f"md5:{fingerprint}"),
+                self._key(f"home:{fingerprint}"),
+                self._claims,
+            ],
+            [identifier, token, self._lease, fingerprint, self._ttl, int(force), self._prefix],
+        )
+        if step == Step.STORE:
+            self._tokens[about[0]] = token
+        elif step in (Step.LOST, Step.DUPLICATE):
+            self._tokens.pop(identifier, None)
+        return Step(step), about[0] if about else ""
+
+    async def commit(
+        self, home: str, fingerprint: str, message: str = "", *, candidate: str | None = None
+    ) -> None:
+        """Register what the store holds under *home*, and owe *message*, in one atomic step.
+
+        *candidate* is registered with it, where its content was stored under another's name.
+        """
+        candidate = candidate or home
+        await self._run(
+            self._commit,
+            [
+                self._key(home),
+                self._key(candidate),
+                self._key(f"md5:{fingerprint}"),
+                self._key(f"home:{fingerprint}"),
+                self._claims,
+                self._outbox,
+            ],
+            [home, candidate, fingerprint, self._ttl, message, self._prefix],
+        )
+        self._tokens.pop(home, None)
+        self._tokens.pop(candidate, None)
+
+    async def release(self, identifier: str) -> None:
+        """Free a candidate that this worker settles and for which nothing is stored."""
+        if token := self._tokens.pop(identifier, None):
+            await self._run(self._release, [self._claims], [token, identifier])
+
+    async def leave(self, *identifiers: str) -> None:
+        """Give up these claims, or all that are left: freed where nothing can have been stored, else
+        left for the next run to settle, at once.
+        """
+        left = [
+            part
+            for identifier in identifiers or list(self._tokens)
+            if (token := self._tokens.pop(identifier, None))
+            for part in (identifier, token)
+        ]
+        if left:
+            await self._run(self._leave, [self._claims], left)
+
+    async def take_expired(self, *, everything: bool = False) -> AsyncIterator[str]:
+        """Take over claims with content whose workers are gone, and yield them, to be settled.
+
+        *everything*: living claims too, for a registry that nobody else can be using.
+        """
+        token = f"{self._worker}:{next(self._serial)}"
+        scope = "all" if everything else "expired"
+        while True:
+            found = await self._run(
+                self._expire, [self._claims], [token, self._lease, scope, _SETTLE_AT_ONCE]
+            )
+            for identifier in found:
+                self._tokens[identifier] = token
+                yield identifier
+            if len(found) < _SETTLE_AT_ONCE:
+                return
+
+    async def registered(self, identifier: str) -> str | None:
+        """Return the fingerprint a candidate is registered with, or None."""
+        async with self._explained():
+            fingerprint = await self._redis.get(self._key(identifier))
+        return None if fingerprint is None else str(fingerprint)
+
+    async def owed(self) -> int:
+        """Return how many messages wait in the outbox."""
+        async with self._explained():
+            return int(await self._redis.hlen(self._outbox))
+
+    async def claims(self) -> int:
+        """Return how many claims there are, living and expired."""
+        async with self._explained():
+            return int(await self._redis.hlen(self._claims))
+
+    async def outbox(self) -> AsyncIterator[tuple[str, str]]:
+        """Yield the identifier and message of all that is owed, without loading it all at once."""
+        async with self._explained():
+            async for identifier, message in self._redis.hscan_iter(self._outbox, count=100):
+                yield identifier, message
+
+    async def sent(self, identifier: str, message: str) -> None:
+        """Take a message that the broker has acknowledged out of the outbox."""
+        await self._run(self._sent, [self._outbox], [identifier, message])
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}{name}"
+
+    async def _run(self, script: Any, keys: Iterable[str], args: Iterable[Any]) -> list[str]:
+        async with self._explained():
+            answer: list[str] = await script(keys=list(keys), args=list(args))
+            return answer
+
+    async def _keep_renewing(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease / 3000)
+            if held := [part for claim in self._tokens.items() for part in claim]:
+                try:
+                    await self._run(self._renew, [self._claims], [self._lease, *held])
+                except RegistryUnavailable as error:
+                    logger.debug("Claims not renewed: %s", error)
+
+    @asynccontextmanager
+    async def _explained(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except AuthenticationError as error:
+            raise RegistryUnavailable(
+                f"the registry {self.where} refuses the login: {error}; check the password in REDIS_URL"
+            ) from error
+        except (RedisError, OSError, ValueError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise RegistryUnavailable(
+                f"the registry {self.where} does not answer: {reason}; check REDIS_URL"
+            ) from error

@@ -1,0 +1,166 @@
+"""Settings of miso_scrapy, for Scrapy 2.19.
+
+Every knob has its place here: why, the default, the environment variable. Each can also be given as
+a Scrapy setting (``-s NAME=value``), which wins. https://docs.scrapy.org/en/latest/topics/settings.html
+"""
+
+import os
+
+from miso_scrapy import __version__
+
+BOT_NAME = "miso_scrapy"
+SPIDER_MODULES = ["miso_scrapy.spiders"]
+NEWSPIDER_MODULE = "miso_scrapy.spiders"
+COMMANDS_MODULE = "miso_scrapy.commands"
+
+# --- The feed ---------------------------------------------------------------------------------
+
+# The live feed needs no key. `scrapy simulate` serves a look-alike. Environment: MISO_API_URL
+MISO_API_URL = os.environ.get(
+    "MISO_API_URL", "https://public-api.misoenergy.org/api/RealTimeTotalLoad"
+)
+
+# A snapshot of today is not filed under another day. 0 files it all the same, marked
+# `"covered": false`: for a replay of one's own. Default 1. Environment: MISO_REQUIRE_COVERAGE
+MISO_REQUIRE_COVERAGE = os.environ.get("MISO_REQUIRE_COVERAGE", "1")
+
+# --- Politeness -------------------------------------------------------------------------------
+
+# MISO should be able to see who asks.
+USER_AGENT = f"miso_scrapy/{__version__} (archive of RealTimeTotalLoad; Scrapy)"
+
+# MISO asks not to fetch the same link more than once per minute: Scrapy's cache serves the rest.
+HTTPCACHE_ENABLED = True
+HTTPCACHE_EXPIRATION_SECS = 60
+# Answers that are errors are not kept; the files lie under MISO_DATA_DIR.
+HTTPCACHE_POLICY = "miso_scrapy.politeness.FeedCachePolicy"
+HTTPCACHE_STORAGE = "miso_scrapy.politeness.FeedCacheStorage"
+
+# One URL, one request at a time (Scrapy's defaults: 16, and 8 per domain).
+CONCURRENT_REQUESTS = 1
+CONCURRENT_REQUESTS_PER_DOMAIN = 1
+
+# The feed is JSON, has no robots.txt and sets no cookie that is of use.
+ROBOTSTXT_OBEY = False
+COOKIES_ENABLED = False
+DEFAULT_REQUEST_HEADERS = {"Accept": "application/json"}
+REDIRECT_MAX_TIMES = 5
+
+# --- Safety -----------------------------------------------------------------------------------
+
+# Scrapy does not verify certificates by default.
+DOWNLOAD_VERIFY_CERTIFICATES = True
+
+# A snapshot has about 15 KB: 5 MB is no snapshot.
+DOWNLOAD_MAXSIZE = 5_000_000
+DOWNLOAD_WARNSIZE = 1_000_000
+
+# Nothing listens.
+TELNETCONSOLE_ENABLED = False
+REMOTE_CONTROL_ENABLED = False
+
+# --- Trouble ----------------------------------------------------------------------------------
+
+# Slow answers take 2 to 4 s. Default 30 s. Environment: DOWNLOAD_TIMEOUT
+DOWNLOAD_TIMEOUT = float(os.environ.get("DOWNLOAD_TIMEOUT", "30"))
+
+# How often a candidate is tried again, after the first try. Default 3. Environment: RETRY_TIMES
+RETRY_TIMES = int(os.environ.get("RETRY_TIMES", "3"))
+RETRY_HTTP_CODES = [408, 429]  # and every 5xx
+# The wait before the first retry, in seconds; it doubles each time, with jitter, up to 60 s.
+# Default 1. Environment: RETRY_BACKOFF
+RETRY_BACKOFF = os.environ.get("RETRY_BACKOFF", "1")
+# Our own line names the candidate and what to do; Scrapy's would only repeat it.
+RETRY_GIVE_UP_LOG_LEVEL = "DEBUG"
+
+# --- The archive ------------------------------------------------------------------------------
+
+# dev, staging or prod: the first part of every registry key. Environment: ENVIRONMENT
+ENVIRONMENT = os.environ.get("ENVIRONMENT", "dev")
+
+# Where files go without a bucket; the politeness cache and the embedded registry live here too.
+# Default ./data. Environment: MISO_DATA_DIR
+MISO_DATA_DIR = os.environ.get("MISO_DATA_DIR", "data")
+
+# The bucket files go to instead. Default: none. Environment: S3_BUCKET
+S3_BUCKET = os.environ.get("S3_BUCKET", "")
+# The profile of ~/.aws/config to use. boto3 reads AWS_ENDPOINT_URL, AWS_REGION and the rest of its
+# usual chain by itself. Default: none. Environment: AWS_PROFILE
+AWS_PROFILE = os.environ.get("AWS_PROFILE", "")
+
+# --- The registry -----------------------------------------------------------------------------
+
+# Redis or Valkey: a URL (redis://:password@host:6379/0, rediss:// for TLS), or its parts. None set:
+# an embedded Valkey under MISO_DATA_DIR. Environment: REDIS_URL, REDIS_HOST, REDIS_PORT, REDIS_DB
+REDIS_URL = os.environ.get("REDIS_URL", "")
+REDIS_HOST = os.environ.get("REDIS_HOST", "")
+REDIS_PORT = os.environ.get("REDIS_PORT", "6379")
+REDIS_DB = os.environ.get("REDIS_DB", "0")
+
+# How long a registration is remembered, in days. Default 365. Environment: REGISTRY_TTL_DAYS
+REGISTRY_TTL_DAYS = os.environ.get("REGISTRY_TTL_DAYS", "365")
+
+# How long a claim outlives a worker that died, in seconds; a living worker renews its own. Others
+# wait that long for it. Default 60. Environment: REGISTRY_CLAIM_TTL
+REGISTRY_CLAIM_TTL = os.environ.get("REGISTRY_CLAIM_TTL", "60")
+
+# --- Notification -----------------------------------------------------------------------------
+
+# One message per stored file, when both are set: host:port,host:port and a topic that exists.
+# Environment: KAFKA_BROKERS, KAFKA_TOPIC
+KAFKA_BROKERS = os.environ.get("KAFKA_BROKERS", "")
+KAFKA_TOPIC = os.environ.get("KAFKA_TOPIC", "")
+# PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. Default: SSL where a KAFKA_SSL_ file is given, else
+# PLAINTEXT; with SASL_ in front where KAFKA_SASL_MECHANISM is. Environment: the same names
+KAFKA_SECURITY_PROTOCOL = os.environ.get("KAFKA_SECURITY_PROTOCOL", "")
+KAFKA_SSL_CAFILE = os.environ.get("KAFKA_SSL_CAFILE", "")
+KAFKA_SSL_CERTFILE = os.environ.get("KAFKA_SSL_CERTFILE", "")
+KAFKA_SSL_KEYFILE = os.environ.get("KAFKA_SSL_KEYFILE", "")
+KAFKA_SSL_PASSWORD = os.environ.get("KAFKA_SSL_PASSWORD", "")
+KAFKA_SASL_MECHANISM = os.environ.get("KAFKA_SASL_MECHANISM", "")  # PLAIN, SCRAM-SHA-256, -512
+KAFKA_SASL_USERNAME = os.environ.get("KAFKA_SASL_USERNAME", "")
+KAFKA_SASL_PASSWORD = os.environ.get("KAFKA_SASL_PASSWORD", "")
+# How long a broker may keep us waiting, in seconds: once per run, not per message. Default 10.
+# Environment: KAFKA_TIMEOUT
+KAFKA_TIMEOUT = os.environ.get("KAFKA_TIMEOUT", "10")
+
+# --- The way through (https://docs.scrapy.org/en/latest/topics/item-pipeline.html) -----------------
+
+SPIDER_MIDDLEWARES = {"miso_scrapy.middlewares.claim.ClaimMiddleware": 100}
+
+DOWNLOADER_MIDDLEWARES = {
+    # Scrapy's own retries at once and knows statuses only; ours waits, and knows error bodies.
+    "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
+    "miso_scrapy.middlewares.retry.BackoffRetryMiddleware": 550,
+    # Above decompression (590; Scrapy's place for it is 900), so that the policy reads plain bodies.
+    "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": 560,
+}
+
+ITEM_PIPELINES = {
+    # The order is the promise: nothing is registered before it is stored, or announced before it
+    # is registered.
+    "miso_scrapy.pipelines.validate.ValidatePipeline": 100,
+    "miso_scrapy.pipelines.coverage.CoveragePipeline": 200,
+    "miso_scrapy.pipelines.dedupe.DedupePipeline": 300,
+    "miso_scrapy.pipelines.store.StorePipeline": 400,
+    "miso_scrapy.pipelines.register.RegisterPipeline": 500,
+    "miso_scrapy.pipelines.notify.NotifyPipeline": 600,
+}
+
+EXTENSIONS = {
+    "miso_scrapy.extensions.secrets.MaskSecrets": 0,
+    "miso_scrapy.extensions.archive.Archive": 10,
+    "miso_scrapy.extensions.outcomes.Outcomes": 20,
+}
+
+SPIDER_CONTRACTS = {
+    "miso_scrapy.contracts.FeedContract": 10,
+    "miso_scrapy.contracts.SnapshotContract": 20,
+}
+
+# --- Logs -------------------------------------------------------------------------------------
+
+# Default INFO. Environment: LOG_LEVEL
+LOG_LEVEL = os.environ.get("LOG_LEVEL", "INFO")
+# One line per candidate, without its payload.
+LOG_FORMATTER = "miso_scrapy.logformatter.OneLineFormatter"

@@ -1,0 +1,166 @@
+"""MISO's real-time total load: one request per 5-minute candidate."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from scrapy import Request, Spider, signals
+from scrapy.crawler import Crawler
+from scrapy.exceptions import (
+    CannotResolveHostError,
+    DownloadCancelledError,
+    DownloadConnectionRefusedError,
+    DownloadFailedError,
+    DownloadTimeoutError,
+    ResponseDataLossError,
+)
+from scrapy.http import Response
+from scrapy.spidermiddlewares.httperror import HttpError
+from twisted.python.failure import Failure
+
+from miso_scrapy.feed.candidate import CandidateRange, identifier, parse_range
+from miso_scrapy.feed.shape import NotJSON, decode, error_in, normalise, source_ref_id
+from miso_scrapy.items import Snapshot
+from miso_scrapy.options import Options, flag
+from miso_scrapy.outcomes import Dropped, Outcome
+
+_AGAIN = "run the same range again"
+
+
+class MisoRtloadSpider(Spider):
+    """Ask the feed for each candidate from *start* to *end*.
+
+    ``-a start=`` and ``-a end=``: see :func:`~miso_scrapy.feed.candidate.parse_range`.
+    ``-a force=1`` files again what is registered already; ``-a skip_hash_check=1`` files everything,
+    without a registry.
+    """
+
+    name = "miso_rtload"
+
+    def __init__(
+        self,
+        start: str | None = None,
+        end: str | None = None,
+        force: str = "0",
+        skip_hash_check: str = "0",
+        **others: Any,
+    ) -> None:
+        super().__init__()
+        self.api_url = ""
+        # Schedulers add arguments of their own, such as Scrapyd's _job.
+        if unknown := [name for name in others if not name.startswith("_")]:
+            raise ValueError(
+                f"{unknown[0]} is no argument of {self.name}: there are start, end, force and "
+                "skip_hash_check"
+            )
+        self.candidates: CandidateRange = parse_range(start, end, datetime.now(UTC))
+        self.force = flag("force", force)
+        self.skip_hash_check = flag("skip_hash_check", skip_hash_check)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> MisoRtloadSpider:
+        """Make it for *crawler*. Raises ValueError, with one line for the user."""
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        spider.api_url = Options.from_settings(crawler.settings).api_url
+        return spider
+
+    async def start(self) -> AsyncIterator[Request]:
+        """Yield a request per candidate, each only when the one before is on its way."""
+        self.logger.info(
+            "Candidates: %d, %s, from %s", len(self.candidates), self.candidates, self.api_url
+        )
+        for candidate in self.candidates:
+            if self.crawler.engine.needs_backout():
+                await self.crawler.signals.wait_for(signals.scheduler_empty)
+            yield self.request_for(candidate)
+
+    def request_for(self, candidate: datetime) -> Request:
+        """Return the request for *candidate*. The URL is the same for all: nothing is to filter."""
+        return Request(
+            self.api_url,
+            callback=self.parse,
+            errback=self.not_fetched,
+            dont_filter=True,
+            meta={"identifier": identifier(candidate), "dont_cache": self.force},
+            cb_kwargs={"candidate": candidate},
+        )
+
+    def parse(self, response: Response, candidate: datetime) -> Iterator[Snapshot]:
+        """Yield the snapshot that *response* holds, in the documented shape.
+
+        @feed
+        @returns items 1 1
+        @snapshot
+        """
+        snapshot = Snapshot(
+            candidate=candidate,
+            body=response.body,
+            source_url=response.url,
+            collected_at=datetime.now(UTC),
+        )
+        if error := error_in(response.body):
+            snapshot.trouble = Dropped(
+                Outcome.FAILED,
+                f"HTTP 200 with {error} from {response.url}{_tries(response.meta)}; {_AGAIN}",
+            )
+            yield snapshot
+            return
+        try:
+            payload = decode(response.body)
+        except NotJSON as problem:
+            snapshot.trouble = Dropped(
+                Outcome.INVALID, f"{problem}; if this goes on, look at {response.url} in a browser"
+            )
+        else:
+            snapshot.source_ref_id = source_ref_id(payload)
+            snapshot.data = normalise(payload)
+        yield snapshot
+
+    def not_fetched(self, failure: Failure) -> Iterator[Snapshot]:
+        """Yield the candidate as failed, with a line that says why and what to do."""
+        request: Request = failure.request  # type: ignore[attr-defined]
+        reason, advice, level = _why(failure.value, request)
+        yield Snapshot(
+            candidate=request.cb_kwargs["candidate"],
+            body=b"",
+            source_url=request.url,
+            collected_at=datetime.now(UTC),
+            trouble=Dropped(
+                Outcome.FAILED,
+                f"{reason} from {request.url}{_tries(request.meta)}; {advice}",
+                log_level=level,
+            ),
+        )
+
+
+def _tries(meta: dict[str, Any]) -> str:
+    tries = meta.get("retry_times", 0) + 1
+    return f" after {tries} tries" if tries > 1 else ""
+
+
+def _why(error: BaseException | None, request: Request) -> tuple[str, str, str]:
+    """Return what went wrong, what to do about it, and how loud to say so."""
+    if isinstance(error, HttpError):
+        status = error.response.status
+        if status == 404:
+            return "HTTP 404", "the data may not be available; check MISO_API_URL", "WARNING"
+        if status < 500 and status not in (408, 429):
+            return f"HTTP {status}", "check MISO_API_URL", "ERROR"
+        return f"HTTP {status}", _AGAIN, "ERROR"
+    if isinstance(error, DownloadTimeoutError):
+        seconds = request.meta.get("download_timeout", 0)
+        return f"no answer within {seconds:g} s", _AGAIN, "ERROR"
+    if isinstance(error, DownloadConnectionRefusedError):
+        return "connection refused", "check MISO_API_URL and the network", "ERROR"
+    if isinstance(error, CannotResolveHostError):
+        return "no address for the host", "check MISO_API_URL and the network", "ERROR"
+    if isinstance(error, ResponseDataLossError):
+        return "a cut-off body", _AGAIN, "ERROR"
+    if isinstance(error, DownloadCancelledError):
+        return "an answer over 5 MB", "check MISO_API_URL", "ERROR"
+    if isinstance(error, DownloadFailedError):
+        return "a connection that broke off", f"check the network, then {_AGAIN}", "ERROR"
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return reason, f"check the network, then {_AGAIN}", "ERROR"

@@ -1,0 +1,49 @@
+"""The store: keys and bytes, in a directory or in S3, each file whole or not there.
+
+It knows nothing of the feed. Calls block: the event loop runs them in threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class StoreUnavailable(Exception):
+    """The store does not do what it was asked; the message says, in one line, what to do."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What came of a put."""
+
+    location: str
+    """``s3://bucket/key``, or the path of the file."""
+    etag: str
+    created: bool
+    """False when a file was there already, and was left as it is."""
+
+
+class Store(Protocol):
+    """Where files go."""
+
+    def check(self) -> None:
+        """Raise StoreUnavailable if it is certain that nothing could be stored here."""
+
+    def put(
+        self, key: str, body: bytes, metadata: Mapping[str, str], *, overwrite: bool = False
+    ) -> Stored:
+        """Store *body*, whole or not at all; what is there stays, unless *overwrite*.
+
+        Raises StoreUnavailable.
+        """
+
+    def get(self, key: str) -> bytes | None:
+        """Return the bytes under *key*, or None. Raises StoreUnavailable."""
+
+    def locate(self, key: str) -> str:
+        """Return the location that *key* has here."""
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield the keys below *prefix*, in order. Raises StoreUnavailable."""

@@ -1,0 +1,102 @@
+"""A directory as the store."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from miso_scrapy.store import Stored, StoreUnavailable
+
+
+class DirectoryStore:
+    """Files below *root*. A half-written file never has a final name: it is linked there when whole."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def check(self) -> None:
+        """Raise StoreUnavailable if files cannot be made below the root."""
+        with self._explained("cannot be written to"):
+            self.root.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.root, os.W_OK | os.X_OK):
+                raise PermissionError(13, "Permission denied")
+
+    def put(
+        self, key: str, body: bytes, metadata: Mapping[str, str], *, overwrite: bool = False
+    ) -> Stored:
+        """Store *body* under *key*; *metadata* is not kept here, the document has it all."""
+        path = self._path(key)
+        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+        with self._explained(f"cannot take {key}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with temporary.open("xb") as file:
+                    file.write(body)
+                    file.flush()
+                    os.fsync(file.fileno())
+                if overwrite:
+                    temporary.replace(path)
+                    created = True
+                else:
+                    created = _link(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+            _sync_directory(path.parent)
+        return Stored(str(path), etag, created)
+
+    def get(self, key: str) -> bytes | None:
+        """Return the bytes under *key*, or None."""
+        with self._explained(f"cannot read {key}"):
+            try:
+                return self._path(key).read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def locate(self, key: str) -> str:
+        """Return the path of *key*."""
+        return str(self._path(key))
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield the keys below *prefix*, in order, without what is half written."""
+        for directory, names, files in os.walk(self._path(prefix)):
+            names.sort()
+            for name in sorted(files):
+                if not name.startswith("."):
+                    yield (Path(directory) / name).relative_to(self.root).as_posix()
+
+    def _path(self, key: str) -> Path:
+        return self.root / key
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StoreUnavailable(
+                f"the data directory {self.root} {what}: {reason}; "
+                "check MISO_DATA_DIR, its permissions and the free space"
+            ) from error
+
+
+def _link(temporary: Path, path: Path) -> bool:
+    """Give *temporary* its final name, unless that is taken: one atomic step."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _sync_directory(path: Path) -> None:
+    """Make the new name survive a power cut, as the file's own fsync does its bytes."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

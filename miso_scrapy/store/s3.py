@@ -1,0 +1,156 @@
+"""An S3 bucket as the store.
+
+Least permissions: ``s3:PutObject`` and ``s3:GetObject`` on the archive's keys. ``s3:ListBucket`` is
+needed only to list them; without it a missing object answers 403 instead of 404.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+from scrapy.settings import BaseSettings
+
+from miso_scrapy.store import Stored, StoreUnavailable
+
+# Every wait is bounded: 3 tries of at most 5 s to connect and 20 s to answer.
+_CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=20,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    max_pool_connections=10,
+)
+_MISSING = ("404", "NoSuchKey", "NotFound")
+_FORBIDDEN = ("403", "AccessDenied", "Forbidden")
+_TAKEN = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
+
+
+class S3Store:
+    """Objects in *bucket*."""
+
+    def __init__(self, bucket: str, client: Any) -> None:
+        self.bucket = bucket
+        self.client = client
+
+    @classmethod
+    def from_settings(cls, settings: BaseSettings) -> S3Store:
+        """Return the store that the settings name; what they leave open is boto3's usual chain.
+
+        Raises StoreUnavailable for a profile that does not exist.
+        """
+        bucket = settings["S3_BUCKET"]
+        try:
+            session = boto3.Session(
+                profile_name=settings.get("AWS_PROFILE") or None,
+                aws_access_key_id=settings.get("AWS_ACCESS_KEY_ID"),
+                aws_secret_access_key=settings.get("AWS_SECRET_ACCESS_KEY"),
+                aws_session_token=settings.get("AWS_SESSION_TOKEN"),
+                region_name=settings.get("AWS_REGION_NAME"),
+            )
+            client = session.client(
+                "s3", endpoint_url=settings.get("AWS_ENDPOINT_URL"), config=_CONFIG
+            )
+        except ProfileNotFound as error:
+            raise StoreUnavailable(f"{error}; check AWS_PROFILE") from error
+        except (BotoCoreError, ValueError) as error:
+            raise StoreUnavailable(
+                f"S3 cannot be set up: {error}; check the AWS settings"
+            ) from error
+        return cls(bucket, client)
+
+    def check(self) -> None:
+        """Raise StoreUnavailable if the bucket does not exist or the endpoint does not answer.
+
+        A refusal proves nothing: a writer need not have ``s3:ListBucket``, which this asks for.
+        """
+        try:
+            self.client.head_bucket(Bucket=self.bucket)
+        except ClientError as error:
+            if _code(error) in (*_MISSING, "NoSuchBucket"):
+                raise StoreUnavailable(
+                    f"the bucket {self.bucket} does not exist; check S3_BUCKET and the region"
+                ) from error
+            if _code(error) not in _FORBIDDEN:
+                raise self._explained("does not answer as S3 should", error) from error
+        except BotoCoreError as error:
+            raise self._explained("cannot be reached", error) from error
+
+    def put(
+        self, key: str, body: bytes, metadata: Mapping[str, str], *, overwrite: bool = False
+    ) -> Stored:
+        """Store *body* under *key*, unless there is an object: S3 itself decides, atomically.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+        """
+        condition = {} if overwrite else {"IfNoneMatch": "*"}
+        try:
+            answer = self.client.put_object(
+                Bucket=self.bucket,
+                Key=key,
+                Body=body,
+                ContentType="application/gzip",
+                Metadata=dict(metadata),
+                **condition,
+            )
+        except ClientError as error:
+            if not overwrite and _code(error) in _TAKEN:
+                return Stored(self.locate(key), "", created=False)
+            raise self._explained(f"refuses {key}", error) from error
+        except BotoCoreError as error:
+            raise self._explained(f"did not take {key}", error) from error
+        return Stored(self.locate(key), answer["ETag"].strip('"'), created=True)
+
+    def get(self, key: str) -> bytes | None:
+        """Return the object under *key*, or None: also where a missing one answers 403."""
+        try:
+            body: bytes = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if _code(error) in (*_MISSING, *_FORBIDDEN):
+                return None
+            raise self._explained(f"does not give {key}", error) from error
+        except BotoCoreError as error:
+            raise self._explained(f"did not give {key}", error) from error
+        return body
+
+    def locate(self, key: str) -> str:
+        """Return the URI of *key*."""
+        return f"s3://{self.bucket}/{key}"
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield the keys below *prefix*, in order. Needs ``s3:ListBucket``."""
+        pages = self.client.get_paginator("list_objects_v2")
+        with self._listing():
+            for page in pages.paginate(Bucket=self.bucket, Prefix=f"{prefix}/"):
+                for entry in page.get("Contents", ()):
+                    yield entry["Key"]
+
+    @contextlib.contextmanager
+    def _listing(self) -> Iterator[None]:
+        try:
+            yield
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained("cannot be listed (s3:ListBucket)", error) from error
+
+    def _explained(self, what: str, error: Exception) -> StoreUnavailable:
+        if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
+            advice = "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        elif isinstance(error, ClientError):
+            advice = "check S3_BUCKET, the credentials and their permissions"
+        else:
+            advice = "check the network, AWS_ENDPOINT_URL and the region"
+        reason = " ".join(str(error).split())
+        return StoreUnavailable(f"the bucket {self.bucket} {what}: {reason}; {advice}")
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
