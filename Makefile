@@ -2,7 +2,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-DEMO := -a start=2025-12-05T12:00Z -a end=2025-12-05T13:55Z
+
+# Two hours of 5-minute candidates, from a simulator whose clock steps on with each snapshot served;
+# so each candidate is a fetch of its own, which the politeness cache would otherwise prevent.
+SIMULATE := scrapy simulate --clock 2025-12-05T12:00Z --advance 5 --
+COLLECT := $(SIMULATE) scrapy crawl miso_rtload -a start=2025-12-05T12:00Z -a end=2025-12-05T13:55Z \
+	-s HTTPCACHE_ENABLED=0 -s MISO_DATA_DIR=data
+LOG := data/demo.log
+FILES := find data/sourcing -name 'realtime_total_load_20251205_1[23]*.json.gz'
 
 .PHONY: help demo test lint lock
 
@@ -19,7 +26,17 @@ $(VENV)/installed: requirements-dev.txt pyproject.toml
 	@touch $@
 
 demo: $(VENV)/installed
-	@PATH="$(abspath $(BIN)):$$PATH" sh -e demo.sh
+	@mkdir -p data && rm -f $(LOG)
+	@echo "1. Two hours of 5-minute snapshots, from the simulator into ./data:"
+	@$(BIN)/$(COLLECT) --logfile=$(LOG) || { cat $(LOG); exit 1; }
+	@grep -o '[0-9]* candidates: .*' $(LOG) | sed 's/^/   /'
+	@echo "2. The same range again; nothing is filed twice:"
+	@$(BIN)/$(COLLECT) --logfile=$(LOG) || { cat $(LOG); exit 1; }
+	@grep -o '[0-9]* candidates: .*' $(LOG) | tail -n 1 | sed 's/^/   /'
+	@echo "3. What was filed: $$($(FILES) | wc -l | tr -d ' ') files, such as"
+	@$(FILES) | sort | head -n 2 | sed 's/^/   /'
+	@echo "   and in the first of them:"
+	@$(BIN)/python -m gzip -d < /dev/null
 
 test: $(VENV)/installed
 	$(BIN)/pytest --numprocesses auto

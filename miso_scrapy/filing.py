@@ -5,10 +5,20 @@ from __future__ import annotations
 import hashlib
 
 from miso_scrapy.feed.candidate import candidate_of
-from miso_scrapy.feed.document import unpack
+from miso_scrapy.feed.document import key_of, unpack
 from miso_scrapy.feed.fingerprint import fingerprint
 from miso_scrapy.feed.ref_id import iso_utc
 from miso_scrapy.items import Filed
+
+
+def identifier_in(key: str) -> str | None:
+    """Return the identifier that *key* is of, or None for a key that no candidate is filed under."""
+    identifier = key.rpartition("/")[2].removesuffix(".gz")
+    try:
+        candidate_of(identifier)
+    except ValueError:
+        return None
+    return identifier if key_of(identifier) == key else None
 
 
 def filed_from(identifier: str, location: str, body: bytes) -> Filed:

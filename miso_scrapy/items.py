@@ -30,6 +30,8 @@ class Snapshot:
     fingerprint: str = ""
     home: str = ""
     """The identifier that this content is stored under: its candidate's own, but for a takeover."""
+    quarantined: str = ""
+    """The key it is kept under, where it comes from the quarantine."""
 
     @property
     def identifier(self) -> str:
@@ -68,3 +70,5 @@ class Filed:
     """Whether the file was there already, unknown to the registry."""
     wanted_by: str = ""
     """The candidate's identifier: another one where a dead worker's work was finished."""
+    quarantined: str = ""
+    """The key it was kept under, where it comes from the quarantine."""

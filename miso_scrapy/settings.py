@@ -150,7 +150,9 @@ ITEM_PIPELINES = {
 EXTENSIONS = {
     "miso_scrapy.extensions.secrets.MaskSecrets": 0,
     "miso_scrapy.extensions.archive.Archive": 10,
+    "miso_scrapy.extensions.quarantine.Quarantine": 15,
     "miso_scrapy.extensions.outcomes.Outcomes": 20,
+    "miso_scrapy.extensions.summary.Summary": 30,
 }
 
 SPIDER_CONTRACTS = {

@@ -8,11 +8,14 @@ import contextlib
 import os
 import sys
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from scrapy.commands import ScrapyCommand
 
 from miso_scrapy.commands import usage_error
-from miso_scrapy.simulator.server import FAULTS, Fault, Simulator
+
+if TYPE_CHECKING:
+    from miso_scrapy.simulator.server import Simulator
 
 
 class Command(ScrapyCommand):
@@ -31,6 +34,8 @@ class Command(ScrapyCommand):
 
     def long_desc(self) -> str:
         """Return the description at length."""
+        from miso_scrapy.simulator.server import FAULTS  # aiohttp takes a while to import
+
         return (
             "Serve a MISO look-alike on localhost, until stopped; or run COMMAND with MISO_API_URL "
             "set to it, and exit with its status. Faults, each for so many requests or for ever: "
@@ -62,6 +67,8 @@ class Command(ScrapyCommand):
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Serve."""
+        from miso_scrapy.simulator.server import Fault, Simulator
+
         command = opts.command[1:] if opts.command[:1] == ["--"] else opts.command
         try:
             clock = datetime.fromisoformat(opts.clock) if opts.clock else None

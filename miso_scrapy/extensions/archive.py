@@ -5,35 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from typing import Any
 
 from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider, NotConfigured
-from scrapy.settings import BaseSettings
 
-from miso_scrapy.feed.document import DATASET, UnreadableDocument, key_of
+from miso_scrapy.connections import open_registry, open_store
+from miso_scrapy.feed.document import UnreadableDocument, key_of
 from miso_scrapy.filing import filed_from
 from miso_scrapy.items import Filed
 from miso_scrapy.notify import Notifier, message_of
 from miso_scrapy.options import Options
 from miso_scrapy.registry.client import Registry, RegistryUnavailable, Step
-from miso_scrapy.registry.embedded import EmbeddedValkey
 from miso_scrapy.store import Store, StoreUnavailable
 
 logger = logging.getLogger(__name__)
-
-
-def open_store(settings: BaseSettings, options: Options) -> Store:
-    """Return the store that the settings name. Raises StoreUnavailable."""
-    if options.s3_bucket:
-        from miso_scrapy.store.s3 import S3Store  # boto3 takes a while to import
-
-        return S3Store.from_settings(settings)
-    from miso_scrapy.store.directory import DirectoryStore
-
-    return DirectoryStore(options.data_dir)
 
 
 def _reason(error: Exception) -> str:
@@ -47,15 +34,15 @@ class Archive:
     """
 
     def __init__(self, crawler: Crawler) -> None:
-        if os.environ.get("SCRAPY_CHECK"):
-            raise NotConfigured("scrapy check files nothing")
+        if not crawler.settings.getdict("ITEM_PIPELINES"):
+            raise NotConfigured  # scrapy check files nothing
         self.crawler = crawler
         self.options = Options.from_settings(crawler.settings)
         self.force: bool = getattr(crawler.spider, "force", False)
         self.store: Store
         self.registry: Registry | None = None
         self.notifier: Notifier | None = None
-        self._embedded: EmbeddedValkey | None = None
+        self._connections = contextlib.AsyncExitStack()
         self._stopping: asyncio.Future[None] | None = None
         crawler.signals.connect(self._open, signal=signals.spider_opened)
         crawler.signals.connect(self._dropped, signal=signals.item_dropped)
@@ -83,12 +70,12 @@ class Archive:
             step = await self.registry.claim(identifier, force=self.force)
         return step
 
-    async def settle(self, *, everything: bool = False) -> None:
+    async def settle(self) -> None:
         """Settle the claims of dead workers by what the store says: commit what is there, free the
         rest. Raises RegistryUnavailable and StoreUnavailable.
         """
         assert self.registry is not None
-        async for identifier in self.registry.take_expired(everything=everything):
+        async for identifier in self.registry.take_expired():
             key = key_of(identifier)
             body = await asyncio.to_thread(self.store.get, key)
             try:
@@ -120,34 +107,19 @@ class Archive:
     async def _open(self) -> None:
         try:
             self.store = await asyncio.to_thread(open_store, self.crawler.settings, self.options)
-            await asyncio.to_thread(self.store.check)
             if not getattr(self.crawler.spider, "skip_hash_check", False):
-                await self._open_registry()
+                self.registry = await self._connections.enter_async_context(
+                    open_registry(self.options)
+                )
             if self.options.kafka_topic:
                 self.notifier = Notifier(self.crawler.settings, self.options)
             if self.registry:
-                # Nobody else can be using the embedded one: whatever is claimed there is abandoned.
-                await self.settle(everything=self._embedded is not None)
+                await self.settle()
                 if self.notifier:
                     await self.notifier.send_owed(self.registry)
         except (StoreUnavailable, RegistryUnavailable) as error:
             logger.error("Nothing was fetched: %s", error)
             raise CloseSpider(_reason(error)) from None
-
-    async def _open_registry(self) -> None:
-        options = self.options
-        url = options.redis_url
-        if not url:
-            self._embedded = EmbeddedValkey(options.data_dir / ".registry")
-            url = await asyncio.to_thread(self._embedded.start)
-        registry = Registry.connect(
-            url,
-            prefix=f"{options.environment}:{DATASET}:",
-            ttl=options.registry_ttl_days * 86400,
-            lease=options.claim_ttl,
-        )
-        await registry.open()
-        self.registry = registry
 
     async def _dropped(self, item: Any) -> None:
         """Give up the claim of a candidate that ends before it is registered."""
@@ -158,27 +130,33 @@ class Archive:
 
     async def _close(self) -> None:
         stats = self.crawler.stats
-        owed = 0
-        try:
-            if self.registry and self.notifier:
-                await self.notifier.send_owed(self.registry)
-                owed = await self.registry.owed()
-        except RegistryUnavailable as error:
-            logger.error("Whether messages are owed is not known: %s", error)
-            owed = 1
+        lost = self.notifier.lost if self.notifier else 0
+        outbox = 0
+        if self.registry:
+            try:
+                if self.notifier:
+                    await self.notifier.send_owed(self.registry)
+                await self.registry.leave()
+                outbox = await self.registry.owed()
+                stats.set_value("miso/claims", await self.registry.claims())
+                stats.set_value("miso/quarantined", await self.registry.quarantined())
+            except RegistryUnavailable as error:
+                logger.error("What is owed is not known: %s", error)
+                stats.set_value("miso/owed", 1)
         if self.notifier:
-            owed += self.notifier.lost
             await self.notifier.close()
-        stats.set_value("miso/owed", owed)
-        if owed:
+        stats.set_value("miso/outbox", outbox)
+        stats.inc_value("miso/owed", outbox + lost if self.notifier else 0)
+        if self.notifier and outbox:
             logger.error(
                 "%d messages are owed to the Kafka topic %s: the next run sends them first",
-                owed,
+                outbox,
                 self.options.kafka_topic,
             )
-        if self.registry:
-            with contextlib.suppress(RegistryUnavailable):
-                await self.registry.leave()
-            await self.registry.close()
-        if self._embedded:
-            await asyncio.to_thread(self._embedded.stop)
+        if lost:
+            logger.error(
+                "%d messages are lost to the Kafka topic %s: without a registry they have no outbox",
+                lost,
+                self.options.kafka_topic,
+            )
+        await self._connections.aclose()

@@ -10,6 +10,7 @@ from scrapy import Request
 from scrapy.crawler import Crawler
 
 from miso_scrapy.extensions.archive import Archive
+from miso_scrapy.items import Snapshot
 from miso_scrapy.outcomes import CANDIDATES, Outcome
 from miso_scrapy.registry.client import RegistryUnavailable, Step
 from miso_scrapy.store import StoreUnavailable
@@ -18,7 +19,7 @@ _WAIT = 0.1
 
 
 class ClaimMiddleware:
-    """Let a candidate's request through once the candidate is claimed.
+    """Let a candidate's request, or snapshot from the quarantine, through once it is claimed.
 
     Registered candidates are counted as skipped. Those that another worker holds are left until the
     end of the range; then this worker waits for each, and takes it over if its lease runs out.
@@ -39,25 +40,25 @@ class ClaimMiddleware:
             async for request in start:
                 yield request
             return
-        held: list[Request] = []
-        async for request in start:
+        held: list[Request | Snapshot] = []
+        async for wanted in start:
             self.crawler.stats.inc_value(CANDIDATES)
-            step = await self._claim(archive, request)
+            step = await self._claim(archive, wanted)
             if step == Step.CLAIMED:
-                yield request
+                yield wanted
             elif step == Step.HELD:
-                held.append(request)
-        for request in held:
-            while (step := await self._claim(archive, request)) == Step.HELD:
+                held.append(wanted)
+        for wanted in held:
+            while (step := await self._claim(archive, wanted)) == Step.HELD:
                 await asyncio.sleep(_WAIT)
             if step == Step.CLAIMED:
-                yield request
+                yield wanted
 
-    async def _claim(self, archive: Archive, request: Request) -> Step:
+    async def _claim(self, archive: Archive, wanted: Request | Snapshot) -> Step:
         """Claim the candidate; count it where it ends here."""
         if archive.registry is None:
             return Step.CLAIMED
-        identifier = request.meta["identifier"]
+        identifier = wanted.meta["identifier"] if isinstance(wanted, Request) else wanted.identifier
         outcome = Outcome.SKIPPED
         try:
             step = await archive.claim(identifier)

@@ -71,7 +71,7 @@ class StorePipeline:
                 self.archive.stop(error)
             raise Dropped(Outcome.FAILED, f"{error}; then run the same range again") from None
         self._refusals = 0
-        filed.wanted_by = item.identifier
+        filed.wanted_by, filed.quarantined = item.identifier, item.quarantined
         return filed
 
     async def _adopt(self, identifier: str, key: str, stored: Stored, ours: bytes) -> Filed:

@@ -52,6 +52,8 @@ class Registry:
         self._prefix = prefix
         self._claims = f"{prefix}claims"
         self._outbox = f"{prefix}outbox"
+        self._quarantine = f"{prefix}quarantine"
+        self._alone = False
         self._ttl = int(ttl * 1000)
         self._lease = max(1, int(lease * 1000))
         self._worker = secrets.token_hex(8)
@@ -82,8 +84,12 @@ class Registry:
         host = parts.netloc.rpartition("@")[2]
         return cls(redis, f"{parts.scheme}://{host}{parts.path}", prefix, ttl, lease)
 
-    async def open(self) -> None:
-        """Make sure that the registry answers, and keep this worker's claims alive from now on."""
+    async def open(self, *, alone: bool = False) -> None:
+        """Make sure that the registry answers, and keep this worker's claims alive from now on.
+
+        *alone*: no other worker can be using it, so that every claim in it is abandoned.
+        """
+        self._alone = alone
         async with self._explained():
             await self._redis.ping()
         self._renewing = asyncio.create_task(self._keep_renewing())
@@ -172,13 +178,10 @@ class Registry:
         if left:
             await self._run(self._leave, [self._claims], left)
 
-    async def take_expired(self, *, everything: bool = False) -> AsyncIterator[str]:
-        """Take over claims with content whose workers are gone, and yield them, to be settled.
-
-        *everything*: living claims too, for a registry that nobody else can be using.
-        """
+    async def take_expired(self) -> AsyncIterator[str]:
+        """Take over claims with content whose workers are gone, and yield them, to be settled."""
         token = f"{self._worker}:{next(self._serial)}"
-        scope = "all" if everything else "expired"
+        scope = "all" if self._alone and not self._tokens else "expired"
         while True:
             found = await self._run(
                 self._expire, [self._claims], [token, self._lease, scope, _SETTLE_AT_ONCE]
@@ -189,11 +192,41 @@ class Registry:
             if len(found) < _SETTLE_AT_ONCE:
                 return
 
-    async def registered(self, identifier: str) -> str | None:
-        """Return the fingerprint a candidate is registered with, or None."""
+    async def stored_as(self, fingerprint: str) -> str | None:
+        """Return the identifier that a content is stored under, or None."""
         async with self._explained():
-            fingerprint = await self._redis.get(self._key(identifier))
-        return None if fingerprint is None else str(fingerprint)
+            identifier = await self._redis.get(self._key(f"md5:{fingerprint}"))
+        return None if identifier is None else str(identifier)
+
+    async def restore(self, files: Iterable[tuple[str, str, str]]) -> None:
+        """Register what the archive holds: (identifier, fingerprint, message or "") of each file."""
+        async with self._explained(), self._redis.pipeline(transaction=True) as pipeline:
+            for identifier, fingerprint, message in files:
+                pipeline.set(self._key(identifier), fingerprint, px=self._ttl)
+                pipeline.set(self._key(f"md5:{fingerprint}"), identifier, px=self._ttl)
+                if message:
+                    pipeline.hset(self._outbox, identifier, message)
+            await pipeline.execute()
+
+    async def quarantine(self, name: str) -> None:
+        """Remember that the body *name* is kept."""
+        async with self._explained():
+            await self._redis.sadd(self._quarantine, name)
+
+    async def unquarantine(self, name: str) -> None:
+        """Forget the body *name*: it is filed."""
+        async with self._explained():
+            await self._redis.srem(self._quarantine, name)
+
+    async def is_quarantined(self, name: str) -> bool:
+        """Return whether the body *name* is kept already."""
+        async with self._explained():
+            return bool(await self._redis.sismember(self._quarantine, name))
+
+    async def quarantined(self) -> int:
+        """Return how many bodies are kept."""
+        async with self._explained():
+            return int(await self._redis.scard(self._quarantine))
 
     async def owed(self) -> int:
         """Return how many messages wait in the outbox."""

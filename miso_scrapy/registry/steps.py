@@ -10,6 +10,7 @@ Keys, all below ``{environment}:{dgroup}:``
     home:{fingerprint}   string  the identifier under which that content is about to be stored
     claims               hash    identifier -> who is at work on it, until when, with which content
     outbox               hash    identifier -> the message that is still to be sent
+    quarantine           set     the hashes of the bodies that are kept unfiled (no part of the machine)
 
 States of a candidate (what the keys hold), who moves it on, and what a kill leaves
 

@@ -32,12 +32,25 @@ class Store(Protocol):
         """Raise StoreUnavailable if it is certain that nothing could be stored here."""
 
     def put(
-        self, key: str, body: bytes, metadata: Mapping[str, str], *, overwrite: bool = False
+        self,
+        key: str,
+        body: bytes,
+        metadata: Mapping[str, str],
+        *,
+        overwrite: bool = False,
+        sidecar: bool = False,
     ) -> Stored:
         """Store *body*, whole or not at all; what is there stays, unless *overwrite*.
 
-        Raises StoreUnavailable.
+        *metadata* can be read again from S3; from a directory if *sidecar* has put them beside the
+        file. Raises StoreUnavailable.
         """
+
+    def metadata(self, key: str) -> dict[str, str]:
+        """Return the metadata that were stored with *key*; nothing where there are none."""
+
+    def delete(self, key: str) -> None:
+        """Remove *key* and its metadata. Raises StoreUnavailable."""
 
     def get(self, key: str) -> bytes | None:
         """Return the bytes under *key*, or None. Raises StoreUnavailable."""

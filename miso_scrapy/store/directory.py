@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -26,9 +27,17 @@ class DirectoryStore:
                 raise PermissionError(13, "Permission denied")
 
     def put(
-        self, key: str, body: bytes, metadata: Mapping[str, str], *, overwrite: bool = False
+        self,
+        key: str,
+        body: bytes,
+        metadata: Mapping[str, str],
+        *,
+        overwrite: bool = False,
+        sidecar: bool = False,
     ) -> Stored:
-        """Store *body* under *key*; *metadata* is not kept here, the document has it all."""
+        """Store *body* under *key*; *metadata* only with *sidecar*: a document has it all."""
+        if sidecar:  # first: a file that is there has its metadata
+            self.put(_sidecar(key), json.dumps(metadata).encode(), {})
         path = self._path(key)
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
@@ -57,6 +66,17 @@ class DirectoryStore:
             except FileNotFoundError:
                 return None
 
+    def metadata(self, key: str) -> dict[str, str]:
+        """Return the metadata beside *key*."""
+        text = self.get(_sidecar(key))
+        return dict(json.loads(text)) if text else {}
+
+    def delete(self, key: str) -> None:
+        """Remove *key* and what is beside it."""
+        with self._explained(f"cannot remove {key}"):
+            self._path(key).unlink(missing_ok=True)
+            self._path(_sidecar(key)).unlink(missing_ok=True)
+
     def locate(self, key: str) -> str:
         """Return the path of *key*."""
         return str(self._path(key))
@@ -82,6 +102,10 @@ class DirectoryStore:
                 f"the data directory {self.root} {what}: {reason}; "
                 "check MISO_DATA_DIR, its permissions and the free space"
             ) from error
+
+
+def _sidecar(key: str) -> str:
+    return f"{key.removesuffix('.gz')}.json"
 
 
 def _link(temporary: Path, path: Path) -> bool:

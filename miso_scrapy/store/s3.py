@@ -6,7 +6,6 @@ needed only to list them; without it a missing object answers 403 instead of 404
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -88,7 +87,13 @@ class S3Store:
             raise self._explained("cannot be reached", error) from error
 
     def put(
-        self, key: str, body: bytes, metadata: Mapping[str, str], *, overwrite: bool = False
+        self,
+        key: str,
+        body: bytes,
+        metadata: Mapping[str, str],
+        *,
+        overwrite: bool = False,
+        sidecar: bool = False,
     ) -> Stored:
         """Store *body* under *key*, unless there is an object: S3 itself decides, atomically.
 
@@ -124,6 +129,21 @@ class S3Store:
             raise self._explained(f"did not give {key}", error) from error
         return body
 
+    def metadata(self, key: str) -> dict[str, str]:
+        """Return the metadata of the object under *key*."""
+        try:
+            found: dict[str, str] = self.client.head_object(Bucket=self.bucket, Key=key)["Metadata"]
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained(f"does not give {key}", error) from error
+        return found
+
+    def delete(self, key: str) -> None:
+        """Remove the object under *key*. Needs ``s3:DeleteObject``."""
+        try:
+            self.client.delete_object(Bucket=self.bucket, Key=key)
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained(f"does not remove {key}", error) from error
+
     def locate(self, key: str) -> str:
         """Return the URI of *key*."""
         return f"s3://{self.bucket}/{key}"
@@ -131,15 +151,9 @@ class S3Store:
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield the keys below *prefix*, in order. Needs ``s3:ListBucket``."""
         pages = self.client.get_paginator("list_objects_v2")
-        with self._listing():
-            for page in pages.paginate(Bucket=self.bucket, Prefix=f"{prefix}/"):
-                for entry in page.get("Contents", ()):
-                    yield entry["Key"]
-
-    @contextlib.contextmanager
-    def _listing(self) -> Iterator[None]:
         try:
-            yield
+            for page in pages.paginate(Bucket=self.bucket, Prefix=f"{prefix}/"):
+                yield from (entry["Key"] for entry in page.get("Contents", ()))
         except (ClientError, BotoCoreError) as error:
             raise self._explained("cannot be listed (s3:ListBucket)", error) from error
 

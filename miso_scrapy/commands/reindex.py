@@ -1,0 +1,102 @@
+"""`scrapy reindex`: rebuild the registry from the archive."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import sys
+from collections.abc import Iterable
+
+from scrapy.commands import ScrapyCommand
+
+from miso_scrapy import quarantine
+from miso_scrapy.commands import usage_error
+from miso_scrapy.connections import open_registry, open_store
+from miso_scrapy.feed.document import ROOT, UnreadableDocument
+from miso_scrapy.filing import filed_from, identifier_in
+from miso_scrapy.items import Filed
+from miso_scrapy.notify import message_of
+from miso_scrapy.options import Options
+from miso_scrapy.registry.client import RegistryUnavailable
+from miso_scrapy.store import Store, StoreUnavailable
+
+_AT_ONCE = 200
+
+
+class Command(ScrapyCommand):
+    """Read every file of the archive, and register what it holds. It may run again, at any time."""
+
+    requires_project = True
+    requires_crawler_process = False
+
+    def short_desc(self) -> str:
+        """Return the description."""
+        return "Rebuild the registry from the archive"
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Add the option that a lost outbox calls for."""
+        super().add_options(parser)
+        parser.add_argument(
+            "--announce",
+            action="store_true",
+            help="owe a Kafka message for every file, for when messages were owed and are lost",
+        )
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        """Rebuild the registry; exit status 1 if a file cannot be read."""
+        assert self.settings is not None
+        try:
+            options = Options.from_settings(self.settings)
+            store = open_store(self.settings, options)
+            self.exitcode = asyncio.run(_reindex(store, options, announce=opts.announce))
+        except ValueError as error:
+            usage_error("reindex", error)
+        except (StoreUnavailable, RegistryUnavailable) as error:
+            print(f"scrapy reindex: {error}", file=sys.stderr)  # noqa: T201
+            self.exitcode = 1
+
+
+async def _reindex(store: Store, options: Options, *, announce: bool) -> int:
+    from tqdm import tqdm
+
+    unreadable = registered = kept = 0
+    async with open_registry(options) as registry:
+        keys = store.keys(ROOT)
+        # A person sees a bar; a log gets the last line only.
+        with tqdm(unit=" files", disable=None, file=sys.stderr) as progress:
+            while batch := await asyncio.to_thread(lambda: list(itertools.islice(keys, _AT_ONCE))):
+                bodies = [key for key in batch if key.startswith(f"{quarantine.QUARANTINE}/")]
+                for key in filter(quarantine.is_body, bodies):
+                    await registry.quarantine(quarantine.hash_in(key))
+                    kept += 1
+                files = [key for key in batch if identifier_in(key)]
+                filed, faults = await asyncio.to_thread(_read, store, files)
+                await registry.restore(
+                    (file.identifier, file.fingerprint, message_of(file, options.environment))
+                    if announce
+                    else (file.identifier, file.fingerprint, "")
+                    for file in filed
+                )
+                registered += len(filed)
+                unreadable += len(faults)
+                for fault in faults:
+                    tqdm.write(f"cannot be read: {fault}", file=sys.stderr)
+                progress.update(len(batch))
+    print(  # noqa: T201
+        f"{registered} files registered, {unreadable} cannot be read, {kept} in quarantine"
+    )
+    return 1 if unreadable else 0
+
+
+def _read(store: Store, keys: Iterable[str]) -> tuple[list[Filed], list[str]]:
+    filed, faults = [], []
+    for key in keys:
+        identifier, body = identifier_in(key), store.get(key)
+        if body is None or identifier is None:  # gone since it was listed
+            continue
+        try:
+            filed.append(filed_from(identifier, store.locate(key), body))
+        except UnreadableDocument as error:
+            faults.append(f"{store.locate(key)}: {error}")
+    return filed, faults

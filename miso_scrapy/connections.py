@@ -1,0 +1,56 @@
+"""Open what the settings name: the store and the registry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from scrapy.settings import BaseSettings
+
+from miso_scrapy.feed.document import DATASET
+from miso_scrapy.options import Options
+from miso_scrapy.registry.client import Registry
+from miso_scrapy.store import Store
+
+
+def open_store(settings: BaseSettings, options: Options) -> Store:
+    """Return the store that the settings name, once it answers. Raises StoreUnavailable."""
+    store: Store
+    if options.s3_bucket:
+        from miso_scrapy.store.s3 import S3Store  # boto3 takes a while to import
+
+        store = S3Store.from_settings(settings)
+    else:
+        from miso_scrapy.store.directory import DirectoryStore
+
+        store = DirectoryStore(options.data_dir)
+    store.check()
+    return store
+
+
+@asynccontextmanager
+async def open_registry(options: Options) -> AsyncIterator[Registry]:
+    """Yield the registry that the settings name, or an embedded one, once it answers.
+
+    Raises RegistryUnavailable.
+    """
+    url, embedded = options.redis_url, None
+    if not url:
+        from miso_scrapy.registry.embedded import EmbeddedValkey
+
+        embedded = EmbeddedValkey(options.data_dir / ".registry")
+        url = await asyncio.to_thread(embedded.start)
+    registry = Registry.connect(
+        url,
+        prefix=f"{options.environment}:{DATASET}:",
+        ttl=options.registry_ttl_days * 86400,
+        lease=options.claim_ttl,
+    )
+    try:
+        await registry.open(alone=embedded is not None)
+        yield registry
+    finally:
+        await registry.close()
+        if embedded:
+            await asyncio.to_thread(embedded.stop)

@@ -1,0 +1,94 @@
+"""Keep what could not be filed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from scrapy import signals
+from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
+
+from miso_scrapy import quarantine
+from miso_scrapy.extensions.archive import Archive
+from miso_scrapy.feed.fingerprint import fingerprint
+from miso_scrapy.items import Filed, Snapshot
+from miso_scrapy.outcomes import Dropped, Outcome
+from miso_scrapy.registry.client import RegistryUnavailable
+from miso_scrapy.store import StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+
+class Quarantine:
+    """Keep the body of each invalid candidate, and of an uncovered one whose content is not stored.
+
+    What `scrapy requeue` has filed leaves the quarantine.
+    """
+
+    def __init__(self, crawler: Crawler) -> None:
+        if not crawler.settings.getdict("ITEM_PIPELINES"):
+            raise NotConfigured  # scrapy check files nothing
+        self.crawler = crawler
+        self._kept: set[str] = set()
+        crawler.signals.connect(self._dropped, signal=signals.item_dropped)
+        crawler.signals.connect(self._scraped, signal=signals.item_scraped)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Quarantine:
+        """Make it for *crawler*."""
+        return cls(crawler)
+
+    @property
+    def archive(self) -> Archive:
+        """The run's connections."""
+        return Archive.of(self.crawler)
+
+    async def _dropped(self, item: Any, exception: BaseException) -> None:
+        if not isinstance(item, Snapshot) or not isinstance(exception, Dropped):
+            return
+        if item.quarantined:
+            if exception.outcome in (Outcome.DUPLICATE, Outcome.SKIPPED):
+                await self._let_go(item.quarantined)
+            return
+        try:
+            if await self._belongs(item, exception.outcome):
+                await self._keep(item, str(exception))
+        except (StoreUnavailable, RegistryUnavailable) as error:
+            logger.error("lost %s: its body cannot be kept: %s", item.identifier, error)
+
+    async def _belongs(self, item: Snapshot, outcome: Outcome) -> bool:
+        if outcome == Outcome.INVALID:
+            return True
+        if outcome != Outcome.UNCOVERED:
+            return False
+        registry = self.archive.registry
+        return registry is None or not await registry.stored_as(fingerprint(item.data))
+
+    async def _keep(self, item: Snapshot, reason: str) -> None:
+        name = quarantine.hash_of(item.body)
+        if name in self._kept:
+            return
+        self._kept.add(name)
+        registry = self.archive.registry
+        if registry is None or not await registry.is_quarantined(name):
+            key = await asyncio.to_thread(quarantine.keep, self.archive.store, item, reason)
+            if registry is not None:
+                await registry.quarantine(name)
+            logger.info("kept what came for %s at %s", item.identifier, self._locate(key))
+
+    async def _scraped(self, item: Any) -> None:
+        if isinstance(item, Filed) and item.quarantined:
+            await self._let_go(item.quarantined)
+
+    async def _let_go(self, key: str) -> None:
+        try:
+            await asyncio.to_thread(self.archive.store.delete, key)
+            if self.archive.registry is not None:
+                await self.archive.registry.unquarantine(quarantine.hash_in(key))
+        except (StoreUnavailable, RegistryUnavailable) as error:
+            logger.error("%s is filed and still in quarantine: %s", self._locate(key), error)
+
+    def _locate(self, key: str) -> str:
+        return self.archive.store.locate(key)

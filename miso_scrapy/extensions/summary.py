@@ -1,0 +1,66 @@
+"""One line at the end that tells how the run went."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from scrapy import signals
+from scrapy.crawler import Crawler
+
+from miso_scrapy.feed.ref_id import parse_ref_id
+from miso_scrapy.items import Filed
+from miso_scrapy.outcomes import CANDIDATES, Outcome
+
+logger = logging.getLogger(__name__)
+
+
+class Summary:
+    """Log candidates, their outcomes, bytes stored, the newest snapshot's age, and what is owed.
+
+    Keeps ``miso/stored_bytes`` and ``miso/newest_ref_id`` in the stats.
+    """
+
+    def __init__(self, crawler: Crawler) -> None:
+        self.crawler = crawler
+        crawler.signals.connect(self._scraped, signal=signals.item_scraped)
+        # After spider_closed, whose handlers settle what is owed.
+        crawler.signals.connect(self._stopped, signal=signals.engine_stopped)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Summary:
+        """Make it for *crawler*."""
+        return cls(crawler)
+
+    def _scraped(self, item: Any) -> None:
+        if isinstance(item, Filed):
+            stats = self.crawler.stats
+            if not item.adopted:
+                stats.inc_value("miso/stored_bytes", item.size)
+            newest = max(item.ref_id, stats.get_value("miso/newest_ref_id") or "")
+            stats.set_value("miso/newest_ref_id", newest)
+
+    def _stopped(self) -> None:
+        stats = self.crawler.stats
+        if not (candidates := stats.get_value(CANDIDATES)):
+            return
+        outcomes = ", ".join(
+            f"{count} {outcome}" for outcome in Outcome if (count := stats.get_value(outcome.stat))
+        )
+        line = f"{candidates} candidate{'s' * (candidates != 1)}: {outcomes}"
+        if stored := stats.get_value("miso/stored_bytes"):
+            line += f"; {stored:,} bytes stored"
+        if newest := stats.get_value("miso/newest_ref_id"):
+            age = datetime.now(UTC) - parse_ref_id(newest)
+            line += f"; the newest snapshot, of {newest}, is {_spell(age)} old"
+        if owed := stats.get_value("miso/owed"):
+            line += f"; {owed} message{'s' * (owed != 1)} owed"
+        logger.info(line)
+
+
+def _spell(age: timedelta) -> str:
+    minutes = int(age.total_seconds() // 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"
