@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+export PATH := $(abspath $(BIN)):$(PATH)
 
 # Two hours of 5-minute candidates, from a simulator whose clock steps on with each snapshot served;
 # so each candidate is a fetch of its own, which the politeness cache would otherwise prevent.
@@ -10,6 +11,16 @@ COLLECT := $(SIMULATE) scrapy crawl miso_rtload -a start=2025-12-05T12:00Z -a en
 	-s HTTPCACHE_ENABLED=0 -s MISO_DATA_DIR=data
 LOG := data/demo.log
 FILES := find data/sourcing -name 'realtime_total_load_20251205_1[23]*.json.gz'
+define SHOW
+import gzip, json, sys
+document = json.load(gzip.open(sys.argv[1]))
+data, metadata = document["data"], document["collection_metadata"]
+print("   RefId:", data["RefId"])
+for name in ("ClearedMW", "MediumTermLoadForecast", "FiveMinTotalLoad"):
+    print(f"   {name}: {len(data[name])} rows, the last", data[name][-1])
+print("   collected at", metadata["collected_at"], "from", metadata["source_url"])
+endef
+export SHOW
 
 .PHONY: help demo test lint lock
 
@@ -28,24 +39,24 @@ $(VENV)/installed: requirements-dev.txt pyproject.toml
 demo: $(VENV)/installed
 	@mkdir -p data && rm -f $(LOG)
 	@echo "1. Two hours of 5-minute snapshots, from the simulator into ./data:"
-	@$(BIN)/$(COLLECT) --logfile=$(LOG) || { cat $(LOG); exit 1; }
+	@$(COLLECT) --logfile=$(LOG) || { cat $(LOG); exit 1; }
 	@grep -o '[0-9]* candidates: .*' $(LOG) | sed 's/^/   /'
 	@echo "2. The same range again; nothing is filed twice:"
-	@$(BIN)/$(COLLECT) --logfile=$(LOG) || { cat $(LOG); exit 1; }
+	@$(COLLECT) --logfile=$(LOG) || { cat $(LOG); exit 1; }
 	@grep -o '[0-9]* candidates: .*' $(LOG) | tail -n 1 | sed 's/^/   /'
 	@echo "3. What was filed: $$($(FILES) | wc -l | tr -d ' ') files, such as"
 	@$(FILES) | sort | head -n 2 | sed 's/^/   /'
 	@echo "   and in the first of them:"
-	@$(BIN)/python -m gzip -d < /dev/null
+	@python -c "$$SHOW" "$$($(FILES) | sort | head -n 1)"
 
 test: $(VENV)/installed
-	$(BIN)/pytest --numprocesses auto
+	pytest --numprocesses auto
 
 lint: $(VENV)/installed
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+	ruff format --check .
+	ruff check .
+	mypy
 
 lock: $(VENV)/installed
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 pyproject.toml -o requirements.txt
+	uv pip compile --quiet --universal --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.txt

@@ -1,0 +1,196 @@
+"""How a candidate can end, what is counted, and the exit status."""
+
+import json
+
+import pytest
+
+from tests.scripted import live_body, read_until, started
+
+CLOCK = "2025-12-05T12:35:00+00:00"
+LATER = "2025-12-05T12:45:00+00:00"
+NOON = "realtime_total_load_20251205_120000.json"
+
+
+def one(minute):
+    """The arguments for the one candidate at 12:*minute*."""
+    return {"start": f"2025-12-05T12:{minute:02}", "end": f"2025-12-05T12:{minute:02}"}
+
+
+def keys(valkey):
+    return sorted(valkey.client.keys())
+
+
+def test_the_same_content_is_filed_once_across_candidates(crawl, feed, archive):
+    feed.set(clock=CLOCK)
+    run = crawl(start="2025-12-05T12:00", end="2025-12-05T12:10")
+    assert (run.status, run.outcomes) == (0, {"stored": 1, "duplicate": 2})
+    assert len(feed.requests) == 3
+    assert len(archive.files()) == 1
+
+
+def test_the_same_content_is_filed_once_across_runs_and_the_same_candidate_skipped(
+    crawl, feed, archive
+):
+    feed.set(clock=CLOCK)
+    first = crawl(**one(0))
+    assert (first.status, first.outcomes) == (0, {"stored": 1})
+    filed = archive.files()
+    second = crawl(**one(5))
+    assert (second.status, second.outcomes) == (0, {"duplicate": 1})
+    assert len(feed.requests) == 2
+    third = crawl(start="2025-12-05T12:00", end="2025-12-05T12:05")
+    assert (third.status, third.outcomes) == (0, {"skipped": 2})
+    assert len(feed.requests) == 2
+    assert archive.files() == filed
+
+
+def test_a_range_files_each_new_snapshot(crawl, feed, archive):
+    feed.set(clock=CLOCK, advance=5)
+    run = crawl(start="2025-12-05T12:00", end="2025-12-05T12:10")
+    assert (run.status, run.outcomes) == (0, {"stored": 3})
+    refs = [archive.document(path)["data"]["RefId"] for path in archive.files()]
+    assert refs == ["2025-12-05T12:35:00Z", "2025-12-05T12:40:00Z", "2025-12-05T12:45:00Z"]
+
+
+def test_all_outcomes_are_counted_and_add_up(crawl, feed, archive):
+    feed.set(clock=CLOCK)
+    assert crawl(**one(0)).outcomes == {"stored": 1}
+    feed.set(clock=LATER, faults=["status=404*1", "body=[]*1", "stale=1440*1", "delay=0*2"])
+    run = crawl(start="2025-12-05T12:00", end="2025-12-05T12:25")
+    assert run.status == 1
+    assert run.outcomes == {
+        "skipped": 1,
+        "failed": 1,
+        "invalid": 1,
+        "uncovered": 1,
+        "stored": 1,
+        "duplicate": 1,
+    }
+    assert run.stats["miso/candidates"] == 6
+    assert len(archive.files()) == 2
+
+
+def test_a_past_range_is_uncovered_and_told_in_one_warning(crawl, feed, archive, valkey):
+    feed.set(clock=CLOCK)
+    env = {"REDIS_URL": valkey.url}
+    run = crawl(start="2025-11-28T12:00", end="2025-11-28T12:10", env=env)
+    assert (run.status, run.outcomes) == (1, {"uncovered": 3})
+    assert len([line for line in run.lines("WARNING") if "history" in line]) == 1
+    assert len(run.lines("WARNING")) == 1
+    assert run.lines("ERROR") == []
+    assert archive.files() == []
+    assert [key for key in keys(valkey) if "realtime_total_load_2025" in key] == []
+
+
+@pytest.mark.parametrize(
+    ("candidate", "covered"),
+    [
+        ("2025-12-05T05:00", True),  # midnight EST: the same market day
+        ("2025-12-05T04:55", False),
+        ("2025-12-06T04:55", True),
+        ("2025-12-06T05:00", False),
+    ],
+)
+def test_the_market_day_decides_what_is_covered(crawl, feed, candidate, covered):
+    feed.set(clock=CLOCK)
+    run = crawl(start=candidate, end=candidate)
+    assert run.outcomes == ({"stored": 1} if covered else {"uncovered": 1})
+
+
+def test_just_after_midnight_est_the_last_interval_of_yesterday_covers(crawl, feed, archive):
+    feed.set(clock="2025-12-06T04:55:00+00:00")
+    run = crawl(start="2025-12-06T05:00", end="2025-12-06T05:15")
+    assert run.outcomes == {"stored": 1, "duplicate": 2, "uncovered": 1}
+
+
+@pytest.mark.parametrize("how", ["env", "settings"])
+def test_coverage_can_be_waived_and_the_document_says_so(crawl, feed, archive, how):
+    feed.set(clock=CLOCK)
+    run = crawl(
+        start="2025-11-28T12:00", end="2025-11-28T12:05", **{how: {"MISO_REQUIRE_COVERAGE": "0"}}
+    )
+    assert (run.status, run.outcomes) == (0, {"stored": 1, "duplicate": 1})
+    assert archive.only()["collection_metadata"]["covered"] is False
+
+
+def test_what_failed_or_was_invalid_is_not_registered_and_is_tried_again(crawl, feed, valkey):
+    env = {"REDIS_URL": valkey.url}
+    feed.set(clock=CLOCK, faults=["status=404*1", "body={}*1"])
+    noon = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:05"}
+    run = crawl(**noon, env=env)
+    assert (run.status, run.outcomes) == (1, {"failed": 1, "invalid": 1})
+    assert [key for key in keys(valkey) if "realtime_total_load_2025" in key] == []
+    run = crawl(**noon, env=env)
+    assert (run.status, run.outcomes) == (0, {"stored": 1, "duplicate": 1})
+
+
+def test_force_files_again_what_is_registered_and_goes_past_the_politeness_cache(
+    crawl, feed, archive, valkey
+):
+    env = {"REDIS_URL": valkey.url}
+    feed.set(clock=CLOCK)
+    crawl(**one(0), env=env, cache=True)
+    name = f"dev:miso_realtime_total_load:{NOON}"
+    before = valkey.client.get(name)
+    feed.set(clock=LATER)
+    run = crawl(**one(0), force=1, env=env, cache=True)
+    assert (run.status, run.outcomes) == (0, {"stored": 1})
+    assert len(feed.requests) == 2
+    assert archive.only()["data"]["RefId"] == "2025-12-05T12:45:00Z"
+    after = valkey.client.get(name)
+    assert after != before
+    assert valkey.client.get(f"dev:miso_realtime_total_load:md5:{after}") == NOON
+
+
+def test_force_files_again_even_the_same_content(crawl, feed, archive):
+    feed.set(clock=CLOCK)
+    crawl(**one(0))
+    first = archive.only()["collection_metadata"]["collected_at"]
+    run = crawl(**one(0), force=1)
+    assert (run.status, run.outcomes) == (0, {"stored": 1})
+    assert archive.only()["collection_metadata"]["collected_at"] > first
+
+
+def test_skip_hash_check_files_everything_and_touches_no_registry(
+    crawl, feed, archive, valkey, tmp_path
+):
+    feed.set(clock=CLOCK)
+    noon = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:05", "skip_hash_check": 1}
+    for _ in range(2):
+        run = crawl(**noon, env={"REDIS_URL": valkey.url})
+        assert (run.status, run.outcomes) == (0, {"stored": 2})
+    assert keys(valkey) == []
+    assert len(archive.files()) == 2
+    run = crawl(**noon)
+    assert run.outcomes == {"stored": 2}
+    assert [path for path in (tmp_path / "data").rglob("*") if "appendonly" in path.name] == []
+
+
+def test_an_interrupted_range_resumes(crawl, feed, archive, environment, tmp_path):
+    feed.set(clock=CLOCK, advance=5, faults=["delay=0*2", "delay=300*1"])
+    args = ("-a", "start=2025-12-05T12:00", "-a", "end=2025-12-05T12:15")
+    with started(tmp_path, environment, *args, "-s", "HTTPCACHE_ENABLED=0") as process:
+        read_until(process, " stored realtime_total_load", times=2)
+        process.kill()
+    filed = archive.files()
+    assert len(filed) == 2
+    run = crawl(start="2025-12-05T12:00", end="2025-12-05T12:15")
+    assert (run.status, run.outcomes) == (0, {"skipped": 2, "stored": 2})
+    assert archive.files()[:2] == filed
+
+
+def test_what_is_scraped_is_the_record_of_what_was_filed_not_the_payload(
+    crawl, feed, archive, tmp_path
+):
+    feed.set(clock=CLOCK)
+    size = len(live_body(feed))
+    record = tmp_path / "items.json"
+    crawl(**one(0), settings={"FEEDS": json.dumps({str(record): {"format": "json"}})})
+    (item,) = json.loads(record.read_text())
+    assert item["identifier"] == NOON
+    assert item["location"].endswith(archive.files()[0])
+    assert len(item["fingerprint"]) == 32
+    assert item["ref_id"] == "2025-12-05T12:35:00Z"
+    assert item["candidate"] == "2025-12-05T12:00:00Z"
+    assert (tmp_path / "data" / archive.files()[0]).stat().st_size in item.values()
+    assert record.stat().st_size < size / 4

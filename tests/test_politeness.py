@@ -1,0 +1,174 @@
+"""How the feed is asked: once a minute, one request at a time, by name, over verified TLS."""
+
+import datetime
+import ipaddress
+import ssl
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.scripted import Scripted, live_body, started
+
+CLOCK = "2025-12-05T12:35:00+00:00"
+NOON = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:00"}
+TRIO = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:10"}
+JSON = {"Content-Type": "application/json"}
+LISTENS = "0A"  # in /proc/net/tcp
+
+
+def test_a_request_says_who_asks(crawl, feed):
+    feed.set(clock=CLOCK)
+    crawl(**NOON)
+    (headers,) = feed.requests
+    assert headers["User-Agent"].startswith("miso_scrapy/")
+    assert "Mozilla" not in headers["User-Agent"]
+    assert "Cookie" not in headers
+
+
+def test_within_a_minute_the_feed_is_fetched_once_whatever_the_runs(crawl, feed):
+    feed.set(clock=CLOCK, advance=5)
+    run = crawl(**TRIO, cache=True)
+    assert run.outcomes == {"stored": 1, "duplicate": 2}
+    run = crawl(start="2025-12-05T12:00", end="2025-12-05T12:20", cache=True)
+    assert run.outcomes == {"skipped": 3, "duplicate": 2}
+    assert len(feed.requests) == 1
+
+
+def test_what_is_older_than_the_cache_keeps_is_fetched_again(crawl, feed):
+    feed.set(clock=CLOCK, advance=5)
+    keep = {"HTTPCACHE_EXPIRATION_SECS": 1}
+    assert crawl(**NOON, cache=True, settings=keep).outcomes == {"stored": 1}
+    time.sleep(1)  # an age is what this is about
+    run = crawl(**TRIO, cache=True, settings=keep)
+    assert run.outcomes == {"skipped": 1, "stored": 1, "duplicate": 1}
+    assert len(feed.requests) == 2
+
+
+def test_one_request_at_a_time(crawl, feed):
+    feed.set(clock=CLOCK)
+    body = live_body(feed)
+    lock = threading.Lock()
+    another = threading.Event()
+    inside = []
+
+    def answer(request):
+        with lock:
+            inside.append(request)
+            if len(inside) > 1:
+                another.set()
+        another.wait(0.1)  # long enough for a second request, if there is to be one
+        with lock:
+            inside.remove(request)
+        return 200, JSON, body
+
+    with Scripted(answer) as server:
+        run = crawl(**TRIO, env={"MISO_API_URL": server.url})
+    assert run.outcomes == {"stored": 1, "duplicate": 2}
+    assert len(server.requests) == 3
+    assert not another.is_set()
+
+
+def listening(pid):
+    """The TCP ports that the process and its children listen on."""
+    family = {pid}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if parent == pid:
+            family.add(int(status.parent.name))
+    sockets = {
+        link.readlink().name.removeprefix("socket:[").removesuffix("]")
+        for member in family
+        for link in Path(f"/proc/{member}/fd").iterdir()
+        if "socket" in link.readlink().name
+    }
+    lines = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+    ]
+    return [int(f[1].rpartition(":")[2], 16) for f in lines if f[3] == LISTENS and f[9] in sockets]
+
+
+@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="reads /proc")
+def test_nothing_listens_while_a_run_is_under_way(feed, environment, tmp_path):
+    feed.set(clock=CLOCK)
+    body = live_body(feed)
+    asked, go_on = threading.Event(), threading.Event()
+
+    def answer(request):
+        asked.set()
+        go_on.wait(60)
+        return 200, JSON, body
+
+    args = [part for item in NOON.items() for part in ("-a", "=".join(item))]
+    with Scripted(answer) as server:
+        slow = {**environment, "MISO_API_URL": server.url}
+        with started(tmp_path, slow, *args) as process:
+            try:
+                assert asked.wait(60)
+                found = listening(process.pid)
+            finally:
+                go_on.set()
+            process.communicate(timeout=60)
+    assert found == []
+    assert process.returncode == 0
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A self-signed certificate for 127.0.0.1, with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path / "certificate.pem"
+    pem.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + built.public_bytes(serialization.Encoding.PEM)
+    )
+    return pem
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_in_one_line(crawl, feed, certificate):
+    feed.set(clock=CLOCK)
+    body = live_body(feed)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    with Scripted(lambda _: (200, JSON, body), tls=tls) as server:
+        # That the server works is shown by a client that trusts it.
+        trusting = {"MISO_API_URL": server.url}
+        run = crawl(**NOON, env=trusting, settings={"DOWNLOAD_VERIFY_CERTIFICATES": 0})
+        assert run.outcomes == {"stored": 1}
+        server.requests.clear()
+        run = crawl(**NOON, force=1, env={"MISO_API_URL": server.url, "RETRY_TIMES": "0"})
+    assert (run.status, run.outcomes) == (1, {"failed": 1})
+    assert server.requests == []
+    lines = [line for line in run.log.splitlines() if "realtime_total_load_2025" in line]
+    assert len(lines) == 1
+    assert "certificate" in lines[0].lower()
+    assert "Traceback" not in run.log

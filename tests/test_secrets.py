@@ -1,0 +1,106 @@
+"""No secret ever reaches a log."""
+
+import pytest
+
+from tests.servers import Valkey, free_port
+
+CLOCK = "2025-12-05T12:35:00+00:00"
+NOON = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:00"}
+SECRET = "hunter2-0ff"
+
+
+@pytest.fixture
+def locked(tmp_path):
+    """A Valkey server with a password."""
+    (tmp_path / "locked").mkdir()
+    valkey = Valkey(tmp_path / "locked", requirepass=SECRET)
+    yield valkey
+    valkey.client.close()
+    valkey.stop()
+
+
+@pytest.mark.parametrize("how", ["env", "settings"])
+def test_the_registrys_password_is_not_logged(crawl, feed, locked, how):
+    feed.set(clock=CLOCK)
+    given = {"REDIS_URL": f"redis://:{SECRET}@127.0.0.1:{locked.port}/0"}
+    run = crawl(**NOON, **{how: {**given, "LOG_LEVEL": "DEBUG"}})
+    assert run.outcomes == {"stored": 1}
+    assert " DEBUG: " in run.log
+    assert SECRET not in run.log
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:{secret}@127.0.0.1:{port}/0",
+        "redis://user:{secret}@nosuchhost.invalid:{port}/0",
+        "redis://:{secret}@127.0.0.1:port/0",
+        "http://:{secret}@127.0.0.1:{port}/0",
+        "redis://127.0.0.1:{port}/0?password={secret}",
+    ],
+    ids=["refused", "unknown host", "port that is none", "scheme that is none", "in the query"],
+)
+def test_the_registrys_password_is_not_logged_when_it_cannot_be_reached(crawl, feed, url):
+    env = {"REDIS_URL": url.format(secret=SECRET, port=free_port()), "LOG_LEVEL": "DEBUG"}
+    run = crawl(**NOON, settings=env)
+    assert run.status in (1, 2)
+    assert feed.requests == []
+    assert SECRET not in run.log
+    assert "Traceback" not in run.log
+
+
+def test_a_password_with_special_characters_is_not_logged(crawl, feed, locked):
+    env = {"REDIS_URL": f"redis://:p%40ss%2F{SECRET}@127.0.0.1:{locked.port}/0"}
+    run = crawl(**NOON, settings={**env, "LOG_LEVEL": "DEBUG"})
+    assert run.status == 1
+    assert SECRET not in run.log
+
+
+@pytest.mark.parametrize("how", ["env", "settings"])
+def test_the_key_of_the_bucket_is_not_logged(crawl, feed, bucket, how):
+    feed.set(clock=CLOCK)
+    given = {"AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": f"token-{SECRET}"}
+    options = {"env": {**bucket.settings, "LOG_LEVEL": "DEBUG"}, "settings": {}}
+    options[how] = {**options[how], **given}
+    run = crawl(**NOON, **options)
+    assert run.outcomes == {"stored": 1}
+    assert SECRET not in run.log
+    assert bucket.settings["AWS_SECRET_ACCESS_KEY"] not in run.log
+
+
+def test_the_key_of_the_bucket_is_not_logged_when_it_cannot_be_reached(crawl, feed, bucket):
+    env = {
+        **bucket.settings,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}",
+    }
+    run = crawl(**NOON, env={**env, "LOG_LEVEL": "DEBUG"})
+    assert run.status == 1
+    assert SECRET not in run.log
+
+
+@pytest.mark.parametrize("how", ["env", "settings"])
+def test_the_brokers_password_is_not_logged(crawl, feed, how):
+    feed.set(clock=CLOCK)
+    given = {
+        "KAFKA_BROKERS": f"127.0.0.1:{free_port()}",
+        "KAFKA_TOPIC": "snapshots",
+        "KAFKA_SASL_MECHANISM": "PLAIN",
+        "KAFKA_SASL_USERNAME": "collector",
+        "KAFKA_SASL_PASSWORD": SECRET,
+        "KAFKA_SSL_PASSWORD": f"key-{SECRET}",
+        "KAFKA_TIMEOUT": "1",
+        "LOG_LEVEL": "DEBUG",
+    }
+    run = crawl(**NOON, **{how: given})
+    assert "Spider closed" in run.log or run.status
+    assert SECRET not in run.log
+    assert "Traceback" not in run.log
+
+
+def test_a_password_in_the_feeds_address_is_not_logged(crawl, feed, archive):
+    feed.set(clock=CLOCK)
+    url = feed.url.replace("http://", f"http://collector:{SECRET}@")
+    run = crawl(**NOON, settings={"MISO_API_URL": url, "LOG_LEVEL": "DEBUG"})
+    assert SECRET not in run.log
+    assert [path for path in archive.files() if SECRET in str(archive.document(path))] == []

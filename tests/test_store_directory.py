@@ -1,0 +1,159 @@
+"""What is filed in a directory: where, and with what in it."""
+
+import gzip
+import json
+import resource
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.servers import free_port
+
+CLOCK = "2025-12-05T12:35:00+00:00"
+NOON = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:00"}
+KEY = (
+    "sourcing/miso_realtime_total_load/2025/12/05/realtime_total_load_20251205_120000.json.gz"
+)
+LIVE = {
+    "LoadInfo": {
+        "RefId": "05-Dec-2025 - Interval 07:35 EST",
+        "ClearedMW": [
+            {"ClearedMWHourly": {"Hour": "1", "Value": "84,172", "Zone": "north"}},
+            {"ClearedMWHourly": {"Hour": "1", "Value": "84173"}},
+        ],
+        "MediumTermLoadForecast": [{"Forecast": {"HourEnding": "24", "LoadForecast": "91.5"}}],
+        "FiveMinTotalLoad": [],
+        "Region": "all",
+    }
+}
+
+
+def test_a_snapshot_is_filed_under_its_candidate(crawl, feed, archive, tmp_path):
+    feed.set(clock=CLOCK)
+    before = datetime.now(UTC)
+    run = crawl(**NOON)
+    assert run.outcomes == {"stored": 1}
+    assert archive.files() == [KEY]
+    document = archive.only()
+    assert set(document) == {"data", "collection_metadata"}
+    metadata = document["collection_metadata"]
+    collected_at = datetime.fromisoformat(metadata.pop("collected_at"))
+    assert before <= collected_at <= datetime.now(UTC)
+    assert metadata["source_url"] == feed.url
+    assert metadata["data_type"] == "realtime_total_load"
+    assert metadata["source"] == "miso"
+    assert metadata["date"] == "2025-12-05"
+    assert metadata["timestamp"] == "20251205_120000"
+    assert metadata["covered"] is True
+    assert "05-Dec-2025 - Interval 07:35 EST" in metadata.values()
+    # Nothing half-written is left beside it.
+    beside = [path.name for path in (tmp_path / "data" / "sourcing").rglob("*") if path.is_file()]
+    assert beside == ["realtime_total_load_20251205_120000.json.gz"]
+
+
+def test_the_file_is_gzip_with_deterministic_bytes(crawl, feed, archive):
+    feed.set(clock=CLOCK)
+    crawl(**NOON)
+    packed = (archive.root / KEY).read_bytes()
+    assert packed[:2] == b"\x1f\x8b"
+    assert packed[3] == 0, "the header holds a name, a comment or more"
+    assert packed[4:8] == bytes(4), "the header holds a time"
+    assert gzip.compress(gzip.decompress(packed), mtime=0) == packed or packed[9] == 255
+
+
+def test_the_documented_shape_is_filed_whichever_shape_came(crawl, feed, archive):
+    feed.set(clock=CLOCK, faults=["delay=0*1", "documented*1"])
+    run = crawl(start="2025-12-05T12:00", end="2025-12-05T12:05", skip_hash_check=1)
+    assert run.outcomes == {"stored": 2}
+    live, documented = [archive.document(path)["data"] for path in archive.files()]
+    assert live == documented
+    assert live["RefId"] == "2025-12-05T12:35:00Z"
+    assert set(live) == {"RefId", "ClearedMW", "MediumTermLoadForecast", "FiveMinTotalLoad"}
+    for array, fields in {
+        "ClearedMW": {"Hour", "Value"},
+        "MediumTermLoadForecast": {"HourEnding", "LoadForecast"},
+        "FiveMinTotalLoad": {"Time", "Value"},
+    }.items():
+        assert live[array]
+        for record in live[array]:
+            label, number = sorted(fields, key=lambda name: "oad" in name or name == "Value")
+            assert set(record) == fields
+            assert isinstance(record[label], str)
+            assert type(record[number]) in (int, float)
+
+
+def test_both_shapes_of_one_snapshot_are_the_same_content(crawl, feed, archive):
+    feed.set(clock=CLOCK, faults=["delay=0*1", "documented*1"])
+    run = crawl(start="2025-12-05T12:00", end="2025-12-05T12:05")
+    assert run.outcomes == {"stored": 1, "duplicate": 1}
+
+
+def test_numbers_become_numbers_and_nothing_is_lost(crawl, feed, archive):
+    feed.serve(json.dumps(LIVE))
+    run = crawl(**NOON)
+    assert run.outcomes == {"stored": 1}
+    assert archive.only()["data"] == {
+        "RefId": "2025-12-05T12:35:00Z",
+        "ClearedMW": [
+            {"Hour": "1", "Value": 84172, "Zone": "north"},
+            {"Hour": "1", "Value": 84173},
+        ],
+        "MediumTermLoadForecast": [{"HourEnding": "24", "LoadForecast": 91.5}],
+        "FiveMinTotalLoad": [],
+        "Region": "all",
+    }
+
+
+@pytest.mark.parametrize("how", ["env", "settings"])
+def test_the_data_directory_can_be_chosen(crawl, feed, tmp_path, how):
+    feed.set(clock=CLOCK)
+    chosen = tmp_path / "else where"
+    run = crawl(**NOON, **{how: {"MISO_DATA_DIR": str(chosen)}})
+    assert run.outcomes == {"stored": 1}
+    assert (chosen / KEY).is_file()
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_data_directory_that_cannot_be_is_told_before_anything_is_fetched(
+    crawl, feed, tmp_path, below
+):
+    (tmp_path / "file").write_text("not a directory")
+    run = crawl(**NOON, env={"MISO_DATA_DIR": str(tmp_path / "file" / below)})
+    assert run.status == 1
+    assert feed.requests == []
+    assert len(run.lines("ERROR") + run.lines("CRITICAL")) <= 1
+    assert len([line for line in run.log.splitlines() if str(tmp_path / "file") in line]) == 1
+    assert "Traceback" not in run.log
+
+
+def test_a_file_that_cannot_be_written_is_failed_and_not_registered(crawl, feed, archive, valkey):
+    feed.set(clock=CLOCK)
+    (archive.root / KEY).parent.parent.mkdir(parents=True)
+    (archive.root / KEY).parent.write_text("in the way")
+    run = crawl(**NOON, env={"REDIS_URL": valkey.url})
+    assert (run.status, run.outcomes) == (1, {"failed": 1})
+    (line,) = run.lines("ERROR")
+    assert "realtime_total_load_20251205_120000.json" in line
+    assert "Traceback" not in run.log
+    name = "dev:miso_realtime_total_load:realtime_total_load_20251205_120000.json"
+    assert not valkey.client.exists(name)
+
+
+def test_on_a_full_disk_a_file_is_written_whole_or_not_at_all(scrapy, feed, archive):
+    feed.set(clock=CLOCK)
+    args = [part for item in NOON.items() for part in ("-a", "=".join(item))]
+    done = scrapy(
+        "crawl", "miso_rtload", *args, "-a", "skip_hash_check=1", "-s", "HTTPCACHE_ENABLED=0",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300)),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert len(feed.requests) == 1
+    assert "Traceback" not in done.stderr
+    assert [path for path in archive.root.rglob("*") if path.is_file()] == []
+
+
+def test_without_a_registry_that_answers_nothing_is_filed(crawl, feed, archive):
+    feed.set(clock=CLOCK)
+    crawl(**NOON, env={"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"})
+    assert archive.files() == []
