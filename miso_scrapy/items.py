@@ -68,7 +68,7 @@ class Filed:
     """Bytes of the answer."""
     adopted: bool = False
     """Whether the file was there already, unknown to the registry."""
-    wanted_by: str = ""
-    """The candidate's identifier: another one where a dead worker's work was finished."""
+    also: str = ""
+    """Another candidate of this content, whose worker finished the work of a dead one."""
     quarantined: str = ""
     """The key it was kept under, where it comes from the quarantine."""

@@ -1,4 +1,4 @@
-"""What some tests need beyond the servers of servers.py: answers of their own, runs in the background."""
+"""What some tests need beyond servers.py: answers of their own, runs in the background."""
 
 import contextlib
 import subprocess
@@ -29,7 +29,7 @@ class Scripted:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self):  # noqa: N802
+            def do_GET(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 request = Request(self.command, self.path, body)
                 scripted.requests.append(request)

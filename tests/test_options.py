@@ -69,7 +69,17 @@ def test_the_feeds_address_is_an_option(given):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "localhost:8000", "ftp://localhost/load", "/api/load", "http://", "http://[::1/"]
+    "url",
+    [
+        "",
+        "localhost:8000",
+        "ftp://localhost/load",
+        "/api/load",
+        "http://",
+        "http://[::1/",
+        "http://localhost:port/load",
+        "http://localhost:70000/load",
+    ],
 )
 def test_an_address_that_is_no_url_is_refused(given, url):
     with pytest.raises(ValueError, match=r"\A.*MISO_API_URL.*\Z"):
@@ -120,13 +130,21 @@ def test_a_redis_host_alone_has_the_usual_port_and_database(given):
     assert given(REDIS_HOST="cache.example").redis_url == "redis://cache.example:6379/0"
 
 
+def test_a_redis_host_may_be_an_ipv6_address(given):
+    assert given(REDIS_HOST="::1").redis_url == "redis://[::1]:6379/0"
+    assert given(REDIS_HOST="[::1]").redis_url == "redis://[::1]:6379/0"
+
+
 def test_a_redis_url_goes_before_its_parts(given):
     read = given(REDIS_URL="redis://one.example/1", REDIS_HOST="two.example")
     assert read.redis_url == "redis://one.example/1"
 
 
-@pytest.mark.parametrize(("name", "text"), [("REDIS_PORT", "many"), ("REDIS_DB", "main")])
-def test_a_redis_port_or_database_that_is_no_number_is_refused(given, name, text):
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("REDIS_PORT", "many"), ("REDIS_PORT", "70000"), ("REDIS_PORT", "-1"), ("REDIS_DB", "main")],
+)
+def test_a_redis_port_or_database_that_is_none_is_refused(given, name, text):
     with pytest.raises(ValueError, match=rf"\A.*{name}.*\Z"):
         given(REDIS_HOST="cache.example", **{name: text})
 
@@ -139,6 +157,8 @@ def test_a_redis_port_or_database_that_is_no_number_is_refused(given, name, text
         "redis//:hunter2@cache.example",
         "redis://:hunter2@[cache.example:6379/0",
         "redis://:hunter2℀@cache.example:6379/0",
+        "redis://:hunter2@cache.example:port/0",
+        "redis://:hunter2@cache.example:70000/0",
     ],
 )
 def test_a_redis_url_that_is_none_is_refused_without_its_password(given, url):

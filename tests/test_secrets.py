@@ -13,8 +13,10 @@ SECRET = "hunter2-0ff"
 def locked(tmp_path):
     """A Valkey server with a password."""
     (tmp_path / "locked").mkdir()
-    valkey = Valkey(tmp_path / "locked", requirepass=SECRET)
+    valkey = Valkey(tmp_path / "locked")
+    valkey.client.config_set("requirepass", SECRET)
     yield valkey
+    valkey.client.config_set("requirepass", "")  # which would also keep us from stopping it
     valkey.client.close()
     valkey.stop()
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import socket
 
 import pytest
 
@@ -12,9 +11,7 @@ from tests.servers import free_port
 
 CLOCK = "2025-12-05T12:35:00+00:00"
 NOON = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:00"}
-KEY = (
-    "sourcing/miso_realtime_total_load/2025/12/05/realtime_total_load_20251205_120000.json.gz"
-)
+KEY = "sourcing/miso_realtime_total_load/2025/12/05/realtime_total_load_20251205_120000.json.gz"
 FORBIDDEN = (
     b'<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>'
 )
@@ -148,12 +145,3 @@ def test_a_file_that_s3_refuses_is_failed_and_not_registered(crawl, feed, bucket
     assert not valkey.client.exists(name)
     # The claim was given back: what failed is filed by the next run, without a wait.
     assert crawl(**NOON, env=env).outcomes == {"stored": 1}
-
-
-def test_an_endpoint_that_never_answers_is_told_before_anything_is_fetched(crawl, feed, bucket):
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        deaf.listen()
-        endpoint = "http://127.0.0.1:{}".format(deaf.getsockname()[1])
-        run = crawl(**NOON, env={**bucket.settings, "AWS_ENDPOINT_URL": endpoint})
-    told_at_the_start(run, feed, endpoint)

@@ -123,7 +123,7 @@ class Archive:
 
     async def _dropped(self, item: Any) -> None:
         """Give up the claim of a candidate that ends before it is registered."""
-        names = {item.identifier, getattr(item, "home", ""), getattr(item, "wanted_by", "")}
+        names = {item.identifier, getattr(item, "home", ""), getattr(item, "also", "")}
         with contextlib.suppress(RegistryUnavailable):  # its lease runs out by itself
             if self.registry:
                 await self.registry.leave(*names)

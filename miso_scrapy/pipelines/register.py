@@ -30,7 +30,7 @@ class RegisterPipeline:
                 item.identifier,
                 item.fingerprint,
                 self.archive.message(item),
-                candidate=item.wanted_by,
+                candidate=item.also or None,
             )
         except RegistryUnavailable as error:
             self.archive.stop(error)

@@ -63,7 +63,7 @@ class StorePipeline:
                     body_size=len(item.body),
                 )
                 if stored.created
-                else await self._adopt(item.home, key, stored, body)
+                else await self._adopt(item, key, stored, body)
             )
         except StoreUnavailable as error:
             self._refusals += 1
@@ -71,20 +71,24 @@ class StorePipeline:
                 self.archive.stop(error)
             raise Dropped(Outcome.FAILED, f"{error}; then run the same range again") from None
         self._refusals = 0
-        filed.wanted_by, filed.quarantined = item.identifier, item.quarantined
+        filed.quarantined = item.quarantined
+        if item.home != item.identifier:
+            filed.also = item.identifier
         return filed
 
-    async def _adopt(self, identifier: str, key: str, stored: Stored, ours: bytes) -> Filed:
+    async def _adopt(self, item: Snapshot, key: str, stored: Stored, ours: bytes) -> Filed:
         there = await asyncio.to_thread(self.archive.store.get, key)
         try:
             if there is None:
                 raise UnreadableDocument("no permission to read it")
-            filed = filed_from(identifier, stored.location, there)
+            filed = filed_from(item.home, stored.location, there)
         except UnreadableDocument as error:
             raise StoreUnavailable(
                 f"{stored.location} is there and cannot be read: {error}; move it away, or file it "
                 "again with force=1"
             ) from None
+        if item.home != item.identifier and filed.fingerprint != item.fingerprint:
+            raise StoreUnavailable(f"{stored.location} was taken by other content meanwhile")
         # The same bytes are an earlier try of this very put, whose confirmation did not arrive.
         filed.adopted = there != ours
         return filed

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from miso_scrapy.store import Stored, StoreUnavailable
 
+# No write takes an hour: what is older belongs to nobody.
+_LEFT_BEHIND = 3600
+
 
 class DirectoryStore:
-    """Files below *root*. A half-written file never has a final name: it is linked there when whole."""
+    """Files below *root*. A file is written elsewhere, and gets its final name when it is whole."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._partial = root / ".partial"
 
     def check(self) -> None:
         """Raise StoreUnavailable if files cannot be made below the root."""
         with self._explained("cannot be written to"):
-            self.root.mkdir(parents=True, exist_ok=True)
-            if not os.access(self.root, os.W_OK | os.X_OK):
-                raise PermissionError(13, "Permission denied")
+            self._partial.mkdir(parents=True, exist_ok=True)
+            if not os.access(self._partial, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            for left_behind in self._partial.iterdir():  # by runs that were killed
+                if time.time() - left_behind.stat().st_mtime > _LEFT_BEHIND:
+                    left_behind.unlink(missing_ok=True)
 
     def put(
         self,
@@ -40,8 +49,9 @@ class DirectoryStore:
             self.put(_sidecar(key), json.dumps(metadata).encode(), {})
         path = self._path(key)
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+        temporary = self._partial / f"{path.name}.{secrets.token_hex(6)}"
         with self._explained(f"cannot take {key}"):
+            self._partial.mkdir(parents=True, exist_ok=True)
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with temporary.open("xb") as file:
@@ -82,7 +92,7 @@ class DirectoryStore:
         return str(self._path(key))
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Yield the keys below *prefix*, in order, without what is half written."""
+        """Yield the keys below *prefix*, in order, without hidden files."""
         for directory, names, files in os.walk(self._path(prefix)):
             names.sort()
             for name in sorted(files):

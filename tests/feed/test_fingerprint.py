@@ -14,12 +14,16 @@ SNAPSHOT = {
     "MediumTermLoadForecast": [{"HourEnding": "1", "LoadForecast": 89367}],
     "FiveMinTotalLoad": [{"Time": "00:00", "Value": 93419}],
 }
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
     max_leaves=15,
-)  # fmt: skip
+)
 
 
 def reversed_keys(value):

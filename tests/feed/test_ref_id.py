@@ -29,7 +29,7 @@ def test_an_iso_offset_is_honoured(ref_id):
     assert parsed(ref_id) == "2025-12-05T12:35:00"
 
 
-@pytest.mark.parametrize(("month", "name"), enumerate(MONTHS, 1))
+@pytest.mark.parametrize(("month", "name"), list(enumerate(MONTHS, 1)))
 def test_every_month_is_known_by_its_english_name(month, name):
     assert parsed(f"15-{name}-2026 - Interval 12:00 EST") == f"2026-{month:02d}-15T17:00:00"
 

@@ -1,0 +1,129 @@
+"""Killed at any instruction, a run loses nothing: the next run, of any range, makes it good."""
+
+import os
+import random
+import signal
+import subprocess
+
+import pytest
+
+from tests.conftest import PROJECT, SCRAPY
+from tests.witness import Witness, files_below, files_in
+
+SEAMS = [
+    "opened:1", "claimed:3", "requested:3", "fetched:3", "parsed:3", "validated:3", "covered:3",
+    "held:3", "written:3", "linked:3", "stored:3", "registered:3", "announced:3", "closing:1",
+    "closed:1",
+]  # fmt: skip
+RANGE = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:25"}
+ANOTHER = {"start": "2025-12-05T14:00", "end": "2025-12-05T14:05"}
+
+
+@pytest.fixture
+def killed(tmp_path, environment):
+    """Run a crawl that is killed: at the seam *at*, or after *seconds*."""
+
+    def run(at="", seconds=None, env=None):
+        settings = {
+            **environment,
+            **(env or {}),
+            "SEAM": at,
+            "SCRAPY_SETTINGS_MODULE": "tests.seams_settings",
+            "PYTHONPATH": str(PROJECT),
+        }
+        arguments = [part for item in RANGE.items() for part in ("-a", "{}={}".format(*item))]
+        process = subprocess.Popen(
+            [SCRAPY, "crawl", "miso_rtload", *arguments, "-s", "HTTPCACHE_ENABLED=0"],
+            cwd=tmp_path,
+            env=settings,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            process.wait(seconds or 60)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        return process.returncode
+
+    return run
+
+
+@pytest.mark.parametrize("seam", SEAMS)
+def test_a_run_killed_at_a_seam_is_made_good_by_the_next(
+    seam, killed, crawl, feed, valkey, bucket, topic, archive
+):
+    # Files, by turns, in the directory (where the seams within a write are) and in S3.
+    in_s3 = SEAMS.index(seam) % 2 == 1 and seam.partition(":")[0] not in ("written", "linked")
+    env = {"REDIS_URL": valkey.url, "REGISTRY_CLAIM_TTL": "1", **topic.settings}
+    env |= bucket.settings if in_s3 else {}
+
+    def witness():
+        files = files_in(bucket.client, bucket.name) if in_s3 else files_below(archive.root)
+        return Witness(files, valkey.client, topic.messages())
+
+    feed.set(clock="2025-12-05T12:00:00+00:00", advance=5)
+    assert killed(at=seam, env=env) == -signal.SIGKILL
+    witness().stored_means_safe()
+
+    feed.set(clock="2025-12-05T14:00:00+00:00", advance=5)
+    # The lease of the dead run's claim, 1 s, may be running still: the run after the next settles it.
+    assert crawl(env=env, **ANOTHER).outcomes == {"stored": 2}
+    witness().all_promises()
+
+    feed.set(clock="2025-12-05T12:00:00+00:00", advance=5, seed=1)
+    run = crawl(env=env, **RANGE)
+    assert run.status == 0, run.log
+    after = witness()
+    after.all_promises()
+    after.nothing_left_open()
+    assert len(after.registered) == 8
+    assert not after.partial
+
+
+@pytest.mark.parametrize("seam", ["claimed:2", "held:2", "linked:2", "stored:2", "registered:2"])
+def test_the_embedded_registry_survives_its_run_and_is_not_in_the_way(
+    seam, killed, crawl, scrapy, feed, archive
+):
+    feed.set(clock="2025-12-05T12:00:00+00:00", advance=5)
+    assert killed(at=seam) == -signal.SIGKILL
+    feed.set(clock="2025-12-05T14:00:00+00:00", advance=5)
+    run = crawl(**ANOTHER)
+    assert run.outcomes == {"stored": 2}
+    # Nobody else can have been using it: what was left open is settled at once, without a wait.
+    assert run.stats["miso/claims"] == 0
+    feed.set(clock="2025-12-05T12:00:00+00:00", advance=5, seed=1)
+    run = crawl(**RANGE)
+    assert run.status == 0, run.log
+    assert len(archive.files()) == 8
+    assert not run.lines("ERROR")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_run_killed_at_a_random_time_is_made_good(
+    seed, killed, crawl, feed, valkey, topic, archive
+):
+    env = {"REDIS_URL": valkey.url, "REGISTRY_CLAIM_TTL": "1", **topic.settings}
+    feed.set(clock="2025-12-05T12:00:00+00:00", advance=5)
+    # A run takes about so long on this machine; the kill falls anywhere into its working part.
+    seconds = random.Random(seed).uniform(0.8, 2.4)
+    assert killed(seconds=seconds, env=env) in (0, -signal.SIGKILL)
+    Witness(files_below(archive.root), valkey.client).stored_means_safe()
+    feed.set(clock="2025-12-05T12:00:00+00:00", advance=5, seed=1)
+    run = crawl(env=env, **RANGE)
+    assert run.status == 0, run.log
+    after = Witness(files_below(archive.root), valkey.client, topic.messages())
+    after.all_promises()
+    after.nothing_left_open()
+    assert len(after.contents) == len(after.registered) == 6
+
+
+def test_no_server_of_a_killed_run_is_left_once_the_next_has_run(killed, crawl, feed, archive):
+    feed.set(clock="2025-12-05T12:00:00+00:00", advance=5)
+    assert killed(at="stored:1") == -signal.SIGKILL
+    crawl(**ANOTHER)
+    running = subprocess.run(
+        ["ps", "-eo", "args"], capture_output=True, text=True, check=True
+    ).stdout
+    assert os.fspath(archive.root) not in running

@@ -1,0 +1,189 @@
+"""Any interleaving of workers' steps, crashes and lease expiries keeps promises 1 to 3.
+
+Real Valkey, the real registry client and the real directory store; the state machine decides who
+moves next, who dies, and whose lease runs out.
+"""
+
+import asyncio
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from miso_scrapy.registry.client import Registry, Step
+from miso_scrapy.store.directory import DirectoryStore
+
+PREFIX = "dev:test:"
+CANDIDATES = ("A", "B", "C")
+CONTENTS = ("1", "2", "3")
+WORKERS = range(3)
+
+
+class Worker:
+    """A worker as the pipelines are: claim, hold, put, commit; settle when told of the dead.
+
+    Each step is one call on the registry or the store, so that anything may happen in between.
+    """
+
+    def __init__(self, registry, store):
+        self.registry, self.store = registry, store
+        self.steps = None
+
+    def begin(self, candidate, content):
+        self.steps = self.work(candidate, content)
+
+    async def work(self, candidate, content):
+        while True:
+            step = await self.registry.claim(candidate)
+            yield
+            if step == Step.REGISTERED:
+                return
+            if step == Step.ABANDONED:
+                async for _ in self.settle():
+                    yield
+            if step != Step.CLAIMED:
+                continue
+            while True:
+                step, home = await self.registry.hold(candidate, content)
+                yield
+                if step == Step.DUPLICATE:
+                    return
+                if step == Step.ABANDONED:
+                    async for _ in self.settle():
+                        yield
+                if step in (Step.LOST, Step.STORE):
+                    break
+            if step == Step.LOST:
+                continue
+            self.store.put(home, content.encode(), {})
+            yield
+            there = self.store.get(home).decode()
+            if home != candidate and there != content:
+                await self.registry.leave(candidate, home)  # failed: taken by other content
+                return
+            await self.registry.commit(home, there, candidate=candidate)
+            return
+
+    async def settle(self):
+        async for identifier in self.registry.take_expired():
+            yield
+            body = self.store.get(identifier)
+            yield
+            if body is None:
+                await self.registry.release(identifier)
+            else:
+                await self.registry.commit(identifier, body.decode())
+
+
+class Interleavings(RuleBasedStateMachine):
+    valkey = None
+
+    def __init__(self):
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.valkey.client.flushall()
+        self.root = Path(tempfile.mkdtemp())
+        self.store = DirectoryStore(self.root)
+        self.workers = [self.newcomer() for _ in WORKERS]
+        self.first = {}
+
+    def newcomer(self):
+        registry = Registry.connect(self.valkey.url, PREFIX, ttl=1000, lease=1000)
+        return Worker(registry, self.store)
+
+    @rule(worker=st.sampled_from(WORKERS), candidate=st.sampled_from(CANDIDATES),
+          content=st.sampled_from(CONTENTS))  # fmt: skip
+    def begin(self, worker, candidate, content):
+        if self.workers[worker].steps is None:
+            self.workers[worker].begin(candidate, content)
+            self.move(worker)
+
+    @rule(worker=st.sampled_from(WORKERS), steps=st.integers(1, 4))
+    def go_on(self, worker, steps):
+        for _ in range(steps):
+            self.move(worker)
+
+    def move(self, number):
+        worker = self.workers[number]
+        if worker.steps is not None:
+            try:
+                self.loop.run_until_complete(anext(worker.steps))
+            except StopAsyncIteration:
+                worker.steps = None
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def crash(self, worker):
+        self.workers[worker] = self.newcomer()
+
+    @precondition(lambda self: self.valkey.client.hlen(f"{PREFIX}claims"))
+    @rule(candidate=st.sampled_from(CANDIDATES))
+    def the_lease_runs_out(self, candidate):
+        claims = f"{PREFIX}claims"
+        if text := self.valkey.client.hget(claims, candidate):
+            claim = {**json.loads(text), "deadline": 0}
+            self.valkey.client.hset(claims, candidate, json.dumps(claim))
+
+    def files(self):
+        return {key: (self.root / key).read_text() for key in CANDIDATES if self.store.get(key)}
+
+    @invariant()
+    def promise_1_stored_means_safe(self):
+        files, redis = self.files(), self.valkey.client
+        for key in redis.scan_iter(f"{PREFIX}md5:*"):
+            assert files.get(redis.get(key)) == key.removeprefix(f"{PREFIX}md5:")
+        for candidate in CANDIDATES:
+            if content := redis.get(PREFIX + candidate):
+                assert redis.get(f"{PREFIX}md5:{content}") in files
+
+    @invariant()
+    def promise_2_stored_once(self):
+        contents = list(self.files().values())
+        assert len(contents) == len(set(contents))
+
+    @invariant()
+    def promise_3_never_overwritten(self):
+        for candidate, content in self.files().items():
+            assert self.first.setdefault(candidate, content) == content
+
+    def teardown(self):
+        # Whatever has happened: once everybody is dead, one newcomer mends it all.
+        redis = self.valkey.client
+        for candidate in CANDIDATES:
+            self.the_lease_runs_out(candidate) if redis.hlen(f"{PREFIX}claims") else None
+        last = self.newcomer()
+
+        async def mend():
+            async for _ in last.settle():
+                pass
+
+        self.loop.run_until_complete(mend())
+        assert not redis.hlen(f"{PREFIX}claims")
+        self.promise_1_stored_means_safe()
+        self.loop.close()
+        shutil.rmtree(self.root)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_any_interleaving_keeps_the_promises(part, valkey):
+    machine = type(f"Part{part}", (Interleavings,), {"valkey": valkey})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=40,
+            deadline=None,
+            derandomize=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
