@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import ssl
 import time
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from scrapy.settings import BaseSettings
@@ -22,6 +24,8 @@ logger = logging.getLogger(__name__)
 # After a broker has kept us waiting in vain, it is left alone for so long, in seconds.
 _LEAVE_ALONE = 60.0
 _AT_ONCE = 500
+_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_TLS_FILES = ("KAFKA_SSL_CAFILE", "KAFKA_SSL_CERTFILE", "KAFKA_SSL_KEYFILE")
 
 
 def message_of(filed: Filed, environment: str) -> str:
@@ -55,17 +59,20 @@ class Notifier:
         self._security = security_options(settings)
         self._writer: Any = None
         self._closed_until = 0.0
+        self._one_at_a_time = asyncio.Lock()
 
     async def send(self, messages: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         """Send (identifier, message) pairs and return those that the broker has acknowledged."""
-        if not messages or time.monotonic() < self._closed_until:
-            return []
-        acknowledged, error = await asyncio.to_thread(self._send, messages)
-        if error is not None:
+        async with self._one_at_a_time:  # so that a broker that is down is waited for once
+            if not messages or time.monotonic() < self._closed_until:
+                return []
+            acknowledged, error = await asyncio.to_thread(self._send, messages)
+            if error is None:
+                return acknowledged
             self._closed_until = time.monotonic() + _LEAVE_ALONE
             logger.warning(
-                "Kafka does not take messages for %s at %s: %s; check KAFKA_BROKERS, KAFKA_TOPIC "
-                "and the login",
+                "Kafka does not take messages for %s at %s: %s; check KAFKA_BROKERS, KAFKA_TOPIC, "
+                "and the KAFKA_SSL_ and KAFKA_SASL_ settings",
                 self.topic,
                 ",".join(self.brokers),
                 " ".join(str(error).split()) or type(error).__name__,
@@ -105,20 +112,41 @@ class Notifier:
 
 
 def security_options(settings: BaseSettings) -> dict[str, Any]:
-    """Return kafka-python's security options from the ``KAFKA_`` settings."""
+    """Return kafka-python's security options from the ``KAFKA_`` settings.
+
+    With TLS, certificates and host names are verified. Raises ValueError, with one line that names
+    the setting.
+    """
     given = {
-        "ssl_cafile": settings.get("KAFKA_SSL_CAFILE"),
-        "ssl_certfile": settings.get("KAFKA_SSL_CERTFILE"),
-        "ssl_keyfile": settings.get("KAFKA_SSL_KEYFILE"),
-        "ssl_password": settings.get("KAFKA_SSL_PASSWORD"),
         "sasl_mechanism": settings.get("KAFKA_SASL_MECHANISM"),
         "sasl_plain_username": settings.get("KAFKA_SASL_USERNAME"),
         "sasl_plain_password": settings.get("KAFKA_SASL_PASSWORD"),
     }
     options = {name: value for name, value in given.items() if value}
-    transport = "SSL" if any(name.startswith("ssl") for name in options) else "PLAINTEXT"
-    protocol = f"SASL_{transport}" if "sasl_mechanism" in options else transport
-    options["security_protocol"] = settings.get("KAFKA_SECURITY_PROTOCOL") or protocol
+    files = {name: settings.get(name) for name in _TLS_FILES if settings.get(name)}
+    protocol = settings.get("KAFKA_SECURITY_PROTOCOL") or (
+        ("SASL_" if "sasl_mechanism" in options else "") + ("SSL" if files else "PLAINTEXT")
+    )
+    if protocol not in _PROTOCOLS:
+        raise ValueError(f"KAFKA_SECURITY_PROTOCOL={protocol!r} is none of {', '.join(_PROTOCOLS)}")
+    options["security_protocol"] = protocol
+    for name, path in files.items():
+        if not Path(path).is_file():
+            raise ValueError(f"{name}={path!r} is no file")
+    if protocol.endswith("SSL"):
+        # Not by the writer's own ssl_ arguments: they turn the check of the host name off.
+        try:
+            context = ssl.create_default_context(cafile=files.get("KAFKA_SSL_CAFILE"))
+            if certificate := files.get("KAFKA_SSL_CERTFILE"):
+                context.load_cert_chain(
+                    certificate,
+                    files.get("KAFKA_SSL_KEYFILE"),
+                    settings.get("KAFKA_SSL_PASSWORD") or "",
+                )
+        except (ssl.SSLError, OSError) as error:
+            names = ", ".join(files)
+            raise ValueError(f"{names} cannot be used: {error}") from None
+        options["ssl_context"] = context
     return options
 
 

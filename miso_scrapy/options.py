@@ -37,10 +37,10 @@ class Options:
         """Read *settings*. Raises ValueError, with one line that names the setting."""
         environment = settings.get("ENVIRONMENT", "")
         if environment not in ENVIRONMENTS:
-            raise ValueError(f"ENVIRONMENT={environment} is none of {', '.join(ENVIRONMENTS)}")
+            raise ValueError(f"ENVIRONMENT={environment!r} is none of {', '.join(ENVIRONMENTS)}")
         api_url = settings.get("MISO_API_URL", "")
-        if urlsplit(api_url).scheme not in ("http", "https") or not urlsplit(api_url).hostname:
-            raise ValueError(f"MISO_API_URL={api_url} is no http or https URL")
+        if not _is_url(api_url, "http", "https") or not urlsplit(api_url).hostname:
+            raise ValueError("MISO_API_URL is no http:// or https:// URL")
         brokers = [broker.strip() for broker in settings.getlist("KAFKA_BROKERS") if broker.strip()]
         topic = settings.get("KAFKA_TOPIC", "")
         if bool(brokers) != bool(topic):
@@ -71,7 +71,7 @@ def flag(name: str, text: str) -> bool:
         return True
     if value in ("0", "false", "no", "off"):
         return False
-    raise ValueError(f"{name}={text} is neither 1 nor 0")
+    raise ValueError(f"{name}={text!r} is neither 1 nor 0")
 
 
 def _flag(settings: BaseSettings, name: str) -> bool:
@@ -85,21 +85,31 @@ def _positive(settings: BaseSettings, name: str) -> float:
     except (TypeError, ValueError):
         number = 0
     if not 0 < number < 1e9:
-        raise ValueError(f"{name}={text} is no positive number")
+        raise ValueError(f"{name}={text!r} is no positive number")
     return number
 
 
 def _redis_url(settings: BaseSettings) -> str:
     url: str = settings.get("REDIS_URL", "")
     if url:
-        if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
-            # The URL itself may hold a password: it is not repeated.
+        if not _is_url(url, "redis", "rediss", "unix"):
             raise ValueError("REDIS_URL is no redis://, rediss:// or unix:// URL")
         return url
     host = settings.get("REDIS_HOST", "")
     if not host:
         return ""
     port, db = settings.get("REDIS_PORT"), settings.get("REDIS_DB")
-    if not (str(port).isdecimal() and str(db).isdecimal()):
-        raise ValueError(f"REDIS_PORT={port} or REDIS_DB={db} is no number")
+    if not (str(port).isdecimal() and str(db).isdecimal() and int(port) <= 65535):
+        raise ValueError(f"REDIS_PORT={port!r} or REDIS_DB={db!r} is no such number")
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"  # IPv6
     return f"redis://{quote(host, safe='[]:')}:{port}/{db}"
+
+
+def _is_url(url: str, *schemes: str) -> bool:
+    """Return whether *url* is one; it may hold a password, so nobody should repeat it."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False

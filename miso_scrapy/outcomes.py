@@ -48,4 +48,10 @@ def exit_status(stats: Mapping[str, Any]) -> int:
     good = sum(stats.get(outcome.stat, 0) for outcome in GOOD)
     ended_well = stats.get("finish_reason") in ("finished", "shutdown")
     complete = good == stats.get(CANDIDATES, 0)
-    return 0 if ended_well and complete and not stats.get("miso/owed", 0) else 1
+    told = not stats.get("miso/owed", 0) and not stats.get("miso/lost", 0)
+    return 0 if ended_well and complete and told else 1
+
+
+def count(number: int, noun: str) -> str:
+    """Return ``1 message``, ``2 messages``."""
+    return f"{number} {noun}{'s' * (number != 1)}"

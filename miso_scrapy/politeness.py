@@ -30,8 +30,11 @@ class FeedCacheStorage(FilesystemCacheStorage):
     """The cache below MISO_DATA_DIR, so that the runs of one archive share it."""
 
     def __init__(self, settings: BaseSettings) -> None:
+        # An absolute path: Scrapy resolves others by scrapy.cfg, which a deployed egg does not have.
+        settings = settings.copy()
+        directory = Path(settings["MISO_DATA_DIR"]).absolute() / ".httpcache"
+        settings.set("HTTPCACHE_DIR", str(directory), priority="cmdline")
         super().__init__(settings)
-        self.cachedir = str(Path(settings["MISO_DATA_DIR"]).absolute() / ".httpcache")
 
     def store_response(self, spider: Spider, request: Request, response: Response) -> None:
         """Keep *response*, or go without where the disk does not take it."""

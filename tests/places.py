@@ -84,6 +84,6 @@ def quarantined(place):
 
 def put_into_quarantine(place, body, like, **note):
     """Put *body* there as the program does: beside the body *like*, with its note but for *note*."""
-    key = f"{os.path.dirname(like)}/{hashlib.md5(body).hexdigest()}{Path(like).suffix}"  # noqa: PTH120
+    key = f"{os.path.dirname(like)}/{hashlib.md5(body).hexdigest()}{Path(like).suffix}"
     place.put(key, gzip.compress(body), {**place.note(like), **note})
     return key

@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import threading
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import boto3
@@ -44,8 +44,7 @@ class Feed:
         """Set the clock (ISO 8601; it stands still but for *advance* minutes per snapshot)."""
         self.simulator.seed = seed
         self.simulator.advance = timedelta(minutes=advance or 0) if clock else None
-        if clock:
-            self.simulator.set_clock(datetime.fromisoformat(clock))
+        self.simulator.set_clock(datetime.fromisoformat(clock) if clock else datetime.now(UTC))
         self.simulator.faults.clear()
         self.simulator.faults.extend(Fault.parse(fault) for fault in faults)
         return self

@@ -1,84 +1,317 @@
-"""explore"""
+"""Redis, S3, Kafka or the disk fails, at the start or in the middle: told, bounded, and made good."""
 
-import os, time
-import pytest
-from tests.proxy import Proxy, ProxiedKafka
-from tests.witness import Witness, files_below, files_in
-from urllib.parse import urlsplit
+import contextlib
+import resource
 import secrets
+from urllib.parse import urlsplit
 
-RANGE = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:25"}
+import pytest
+
+from tests.conftest import Run
+from tests.proxy import ProxiedKafka, Proxy
+from tests.scripted import started
+from tests.witness import Witness, files_below, files_in
+
+CLOCK = "2025-12-05T12:00:00+00:00"
+RANGE = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:15"}
+TWO_HOURS = {"start": "2025-12-05T12:00", "end": "2025-12-05T13:55"}
+ANOTHER = {"start": "2025-12-05T15:00", "end": "2025-12-05T15:05"}
+# A run that hangs is a failure. What it needs on a busy machine is not.
+BOUND = 100
 
 
 @pytest.fixture
 def proxy():
-    made = []
+    """Put a proxy before the server at a port of localhost."""
+    with contextlib.ExitStack() as stack:
 
-    def make(port):
-        made.append(Proxy(port))
-        return made[-1]
+        def before(port):
+            made = Proxy(port)
+            stack.callback(made.stop)
+            return made
 
-    yield make
-    for p in made:
-        p.stop()
+        yield before
 
 
-@pytest.mark.parametrize("where", ["redis", "s3", "both"])
-@pytest.mark.parametrize("mode", ["pass", "slow", "refuse", "hang", "cut", "403", "503"])
-@pytest.mark.parametrize("moment", ["start", "fetch", "put", "putanswered"])
-def test_x(where, mode, moment, proxy, crawl, feed, valkey, bucket, topic, capsys):
-    redis = proxy(valkey.port)
-    s3 = proxy(urlsplit(bucket.endpoint).port)
-    fp = proxy(urlsplit(feed.url).port)
-    feed.set(clock="2025-12-05T12:00:00+00:00", advance=5)
-    env = {
-        **bucket.settings,
-        "REDIS_URL": f"redis://{redis.address}/0",
-        "AWS_ENDPOINT_URL": f"http://{s3.address}",
-        "MISO_API_URL": f"http://{fp.address}/api/RealTimeTotalLoad",
-        **topic.settings,
-    }
+@pytest.fixture
+def asked(proxy, feed, environment):
+    """A proxy before the feed, which tells how far a run has come."""
+    feed.set(clock=CLOCK, advance=5)
+    before = proxy(urlsplit(feed.url).port)
+    environment["MISO_API_URL"] = f"http://{before.address}/api/RealTimeTotalLoad"
+    return before
 
-    def go():
-        for p in {"redis": [redis], "s3": [s3], "both": [redis, s3]}[where]:
-            p.fail(403, "AccessDenied") if mode == "403" else p.fail(
-                503, "SlowDown"
-            ) if mode == "503" else p.turn(mode)
 
-    if moment == "start":
-        go()
-    elif moment == "fetch":
-        fp.when(b"GET ", 2, go)
-    elif moment == "put":
-        s3.when(b"PUT ", 2, go)
+@pytest.fixture
+def redis(proxy, valkey, environment):
+    before = proxy(valkey.port)
+    environment["REDIS_URL"] = f"redis://{before.address}/0"
+    return before
+
+
+@pytest.fixture
+def s3(proxy, bucket, environment):
+    before = proxy(urlsplit(bucket.endpoint).port)
+    environment.update(bucket.settings, AWS_ENDPOINT_URL=f"http://{before.address}")
+    return before
+
+
+@pytest.fixture
+def disk(environment):
+    """How much of the disk is left for a file, as a limit that a process can be given."""
+    return (300, 300)
+
+
+@pytest.fixture(scope="module")
+def _broker():
+    broker = ProxiedKafka()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def broker(_broker, environment):
+    """A proxy before a broker, which has an empty topic: `.messages()`."""
+    _broker.proxy.turn("pass")
+    name = f"miso-{secrets.token_hex(4)}"
+    _broker.create_topic(name)
+    environment.update(KAFKA_BROKERS=_broker.brokers, KAFKA_TOPIC=name, KAFKA_TIMEOUT="1")
+    _broker.proxy.messages = lambda: _broker.messages(name)
+    return _broker.proxy
+
+
+@pytest.fixture
+def files(request, archive):
+    """Read what is filed: in the bucket, where the test has one, or in the directory."""
+    if "bucket" not in request.fixturenames:
+        return lambda: files_below(archive.root)
+    bucket = request.getfixturevalue("bucket")
+    return lambda: files_in(bucket.client, bucket.name)
+
+
+def fail(server, how):
+    """Let *server*, a proxy, fail: a mode of its own, or an answer of S3."""
+    if how == "403":
+        server.fail(403, "AccessDenied")
+    elif how == "503":
+        server.fail(503, "SlowDown")
     else:
-        s3.when(b"PUT ", 2, go, answered=True)
-    t = time.time()
-    c = os.times()
-    try:
-        run = crawl(env=env, **RANGE)
-    except Exception as e:
-        print("TIMEOUT", (e.stdout or b"").decode(), (e.stderr or b"").decode())
-        raise
-    print("took", time.time() - t, run.status)
-    print(
-        "\n".join(
-            l
-            for l in run.log.splitlines()
-            if any(x in l for x in ("] WARN", "] ERR", "] CRIT", "Trace", "miso/", "stored real"))
-            or "[" not in l
-            and "'" not in l
-        )
-    )
-    s3.turn("pass")
+        server.turn(how)
+
+
+def told(run, *words):
+    """Assert that the run failed and that one line of it, an error, says so with *words*."""
+    assert run.status == 1, run.log
+    assert "Traceback" not in run.log, run.log
+    lines = [line for line in run.log.splitlines() if "ERROR: " in line]
+    assert len([line for line in lines if all(word in line for word in words)]) == 1, run.log
+    assert all(len(line) < 500 for line in lines)
+    return lines
+
+
+def told_at_the_start(run, feed, *words):
+    """Assert that the run ended in one line with *words*, before anything was fetched."""
+    assert run.status == 1, run.log
+    assert feed.requests == []
+    assert "Traceback" not in run.log, run.log
+    assert len(run.lines("ERROR") + run.lines("CRITICAL")) <= 1, run.log
+    lines = [line for line in run.log.splitlines() if all(word in line for word in words)]
+    assert len(lines) == 1, run.log
+    assert len(lines[0]) < 500, run.log
+
+
+def made_good(run, witness, contents):
+    """Assert that a run after the outage left everything as it should be, *contents* filed."""
+    assert run.status == 0, run.log
+    assert "Traceback" not in run.log, run.log
+    witness.all_promises()
+    witness.nothing_left_open()
+    assert len(witness.registered) == len(witness.contents) == contents
+
+
+# --- Redis ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["refuse", "hang"])
+def test_a_registry_that_is_down_is_told_at_the_start(how, crawl, feed, redis, valkey, files):
+    feed.set(clock=CLOCK, advance=5)
+    redis.turn(how)
+    told_at_the_start(crawl(timeout=BOUND, **RANGE), feed, str(redis.port))
     redis.turn("pass")
-    w = lambda: Witness(files_in(bucket.client, bucket.name), valkey.client, topic.messages())
-    w().stored_means_safe()
-    t = time.time()
-    run = crawl(env=env, **RANGE)
-    print("again took", time.time() - t, run.status, run.outcomes)
-    a = w()
-    a.all_promises()
-    a.nothing_left_open()
-    print(len(a.contents))
-    assert run.status == 0
+    run = crawl(timeout=BOUND, **RANGE)
+    assert run.outcomes == {"stored": 4}
+    made_good(run, Witness(files(), valkey.client), 4)
+
+
+@pytest.mark.parametrize("how", ["refuse", "hang", "cut"])
+def test_a_registry_lost_while_fetching_is_told_and_made_good(
+    how, crawl, asked, redis, valkey, files
+):
+    asked.when(rb"^GET ", 2, lambda: redis.turn(how))
+    run = crawl(timeout=BOUND, **RANGE)
+    assert run.outcomes["failed"] >= 1
+    told(run, str(redis.port))
+    Witness(files(), valkey.client).stored_means_safe()
+    redis.turn("pass")
+    made_good(crawl(timeout=BOUND, **RANGE), Witness(files(), valkey.client), 4)
+
+
+@pytest.mark.parametrize("how", ["refuse", "hang"])
+def test_a_registry_lost_between_the_store_and_the_registration_is_told_and_made_good(
+    how, crawl, asked, redis, s3, broker, valkey, files
+):
+    s3.when(rb"^PUT ", 2, lambda: redis.turn(how), answered=True)
+    run = crawl(timeout=BOUND, **RANGE)
+    assert run.outcomes["failed"] >= 1
+    told(run, str(redis.port))
+    before = Witness(files(), valkey.client, broker.messages())
+    before.stored_means_safe()
+    assert set(before.registered) < set(before.contents)
+    redis.turn("pass")
+    run = crawl(timeout=BOUND, **RANGE)
+    after = Witness(files(), valkey.client, broker.messages())
+    made_good(run, after, 4)
+    # What was filed in the outage is still what it was: adopted, not filed again.
+    assert before.contents.items() <= after.contents.items()
+
+
+# --- S3 ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["refuse", "hang", "503", "cut"])
+def test_an_s3_that_is_down_is_told_at_the_start(
+    how, crawl, feed, redis, s3, bucket, valkey, files
+):
+    feed.set(clock=CLOCK, advance=5)
+    fail(s3, how)
+    run = crawl(timeout=BOUND, **RANGE)
+    told_at_the_start(run, feed, bucket.name)
+    s3.turn("pass")
+    made_good(crawl(timeout=BOUND, **RANGE), Witness(files(), valkey.client), 4)
+
+
+def test_an_s3_that_denies_everything_is_told_for_each_candidate(
+    crawl, asked, redis, s3, bucket, valkey, files
+):
+    fail(s3, "403")
+    run = crawl(timeout=BOUND, **RANGE)
+    assert run.outcomes == {"failed": 4}
+    assert len(told(run, "AccessDenied", bucket.name, "_120000.json")) <= 5
+    assert not valkey.client.keys("*:realtime_*")
+    s3.turn("pass")
+    made_good(crawl(timeout=BOUND, **RANGE), Witness(files(), valkey.client), 4)
+
+
+@pytest.mark.parametrize("how", ["refuse", "hang", "403", "503", "cut"])
+def test_an_s3_that_fails_in_the_middle_is_told_and_made_good(
+    how, crawl, asked, redis, s3, broker, bucket, valkey, files
+):
+    s3.when(rb"^PUT ", 2, lambda: fail(s3, how))
+    run = crawl(timeout=BOUND, **RANGE)
+    assert run.outcomes.keys() <= {"stored", "failed"}
+    assert run.outcomes["failed"] >= 1
+    lines = [line for line in told(run) if bucket.name in line]
+    assert 1 <= len(lines) <= run.outcomes["failed"] + 1
+    Witness(files(), valkey.client, broker.messages()).stored_means_safe()
+    s3.turn("pass")
+    run = crawl(timeout=BOUND, **RANGE)
+    made_good(run, Witness(files(), valkey.client, broker.messages()), 4)
+
+
+def test_an_answer_of_s3_that_is_cut_once_costs_nothing(
+    crawl, asked, redis, s3, broker, valkey, files
+):
+    # The file is there, and the writer has not been told: it asks again, and adopts what it finds.
+    s3.when(rb"^PUT ", 2, lambda: s3.turn("cut"))
+    s3.when(rb"^PUT ", 3, lambda: s3.turn("pass"))
+    run = crawl(timeout=BOUND, settings={"CONCURRENT_ITEMS": 1}, **RANGE)
+    assert run.outcomes == {"stored": 4}
+    assert not run.lines("ERROR")
+    made_good(run, Witness(files(), valkey.client, broker.messages()), 4)
+
+
+def test_an_s3_and_a_registry_that_are_slow_cost_time_and_nothing_else(
+    crawl, asked, redis, s3, valkey, files
+):
+    # Longer than a lease: the claims are renewed meanwhile.
+    s3.delay, redis.delay = 3, 0.1
+    s3.turn("slow")
+    redis.turn("slow")
+    run = crawl(timeout=BOUND, **RANGE)
+    assert run.outcomes == {"stored": 4}
+    assert not run.lines("ERROR")
+    made_good(run, Witness(files(), valkey.client), 4)
+
+
+# --- Kafka ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["refuse", "hang"])
+def test_a_broker_that_is_down_is_waited_for_once_and_its_messages_are_sent_by_the_next_run(
+    how, crawl, feed, redis, broker, valkey, files, environment
+):
+    feed.set(clock=CLOCK, advance=5)
+    broker.turn(how)
+    # 24 waits would take longer than the run is given.
+    run = crawl(timeout=65, env={"KAFKA_TIMEOUT": "3"}, **TWO_HOURS)
+    assert run.outcomes == {"stored": 24}
+    told(run, "24 messages", "owed", environment["KAFKA_BROKERS"])
+    assert run.stats["miso/outbox"] == 24
+    owed = set(Witness(files(), valkey.client, []).contents)
+
+    broker.turn("pass")
+    feed.set(clock="2025-12-05T15:00:00+00:00", advance=5)
+    run = crawl(timeout=BOUND, env={"KAFKA_TIMEOUT": "30"}, **ANOTHER)
+    assert run.outcomes == {"stored": 2}
+    made_good(run, Witness(files(), valkey.client, broker.messages()), 26)
+    # First what was owed, then what is new.
+    sent = [key for key, _ in broker.messages()]
+    assert set(sent[:-2]) == owed
+    assert len(sent) == 26
+
+
+@pytest.mark.parametrize("how", ["refuse", "hang", "cut"])
+def test_a_broker_lost_in_the_middle_costs_no_file_and_no_message(
+    how, crawl, feed, asked, redis, broker, valkey, files, environment
+):
+    asked.when(rb"^GET ", 4, lambda: broker.turn(how))
+    run = crawl(timeout=65, env={"KAFKA_TIMEOUT": "3"}, **TWO_HOURS)
+    assert run.outcomes == {"stored": 24}
+    told(run, "owed", environment["KAFKA_BROKERS"])
+    broker.turn("pass")
+    before = Witness(files(), valkey.client, broker.messages())
+    before.all_promises()
+    assert run.stats["miso/outbox"] == len(before.outbox) >= 20
+    assert f"{len(before.outbox)} messages" in "".join(run.lines("ERROR"))
+
+    feed.set(clock="2025-12-05T15:00:00+00:00", advance=5)
+    run = crawl(timeout=BOUND, env={"KAFKA_TIMEOUT": "30"}, **ANOTHER)
+    assert run.outcomes == {"stored": 2}
+    made_good(run, Witness(files(), valkey.client, broker.messages()), 26)
+
+
+# --- The disk ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("since", [1, 3])
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux's prlimit")
+def test_a_disk_that_is_full_is_told_and_made_good(
+    since, crawl, asked, redis, valkey, files, environment, tmp_path
+):
+    # From the first answer of the feed on, or the third, no file may have more than 300 bytes.
+    def fill():
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (300, 300))
+
+    asked.when(rb"^GET ", since, fill)
+    arguments = [part for item in RANGE.items() for part in ("-a", "=".join(item))]
+    arguments += ["-s", "HTTPCACHE_ENABLED=0"]
+    with started(tmp_path, environment, *arguments) as process:
+        output, _ = process.communicate(timeout=BOUND)
+    run = Run(process.returncode, output)
+    assert run.outcomes["failed"] >= 4 - since
+    told(run, "realtime_total_load_20251205_121500.json", environment["MISO_DATA_DIR"])
+    during = Witness(files(), valkey.client)
+    during.stored_means_safe()
+    assert not during.partial
+    assert len(during.contents) == run.outcomes.get("stored", 0)
+    made_good(crawl(timeout=BOUND, **RANGE), Witness(files(), valkey.client), 4)

@@ -22,10 +22,7 @@ def now_on_the_grid():
     [
         pytest.param({"end": "2025-12-05"}, id="end without start"),
         pytest.param({"start": "2025-12-05", "end": "2025-12-04"}, id="end before start"),
-        pytest.param({"start": "2025-12-05T12:10", "end": "2025-12-05T12:00"}, id="time before"),
-        pytest.param({"start": "yesterday"}, id="no date"),
-        pytest.param({"start": "2025-02-29"}, id="no leap year"),
-        pytest.param({"start": "2025-12-05", "end": "tomorrow"}, id="no date as end"),
+        pytest.param({"start": "2025-02-29"}, id="no date"),
         pytest.param({"strat": "1"}, id="unknown argument"),
     ],
 )
@@ -39,12 +36,8 @@ def test_wrong_usage_is_told_in_one_line_with_status_2_and_nothing_fetched(scrap
     assert feed.requests == []
 
 
-@pytest.mark.parametrize("how", ["variable", "setting"])
-def test_an_environment_of_another_name_is_refused(scrapy, feed, how):
-    if how == "variable":
-        done = scrapy("crawl", "miso_rtload", env={"ENVIRONMENT": "production"})
-    else:
-        done = scrapy("crawl", "miso_rtload", "-s", "ENVIRONMENT=production")
+def test_an_environment_of_another_name_is_refused(scrapy, feed):
+    done = scrapy("crawl", "miso_rtload", "-s", "ENVIRONMENT=production")
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "production" in done.stderr
@@ -55,18 +48,11 @@ def test_an_environment_of_another_name_is_refused(scrapy, feed, how):
 @pytest.mark.parametrize(
     ("start", "end", "expected"),
     [
-        pytest.param("2025-12-05T12:00", "2025-12-05T12:00", ["20251205_120000"], id="one"),
         pytest.param(
-            "2025-12-05T12:04:59.9Z",
+            "2025-12-05T07:04:59.9-05:00",
             "2025-12-05T12:09:00Z",
             ["20251205_120000", "20251205_120500"],
-            id="floored to the grid, end with a time inclusive",
-        ),
-        pytest.param(
-            "2025-12-05T07:00-05:00",
-            "2025-12-05T13:05+01:00",
-            ["20251205_120000", "20251205_120500"],
-            id="offsets",
+            id="floored to the grid, end with a time inclusive, offsets",
         ),
         pytest.param(
             "2025-12-31T23:55",
@@ -79,12 +65,6 @@ def test_an_environment_of_another_name_is_refused(scrapy, feed, how):
             "2024-03-01",
             ["20240229_235000", "20240229_235500"],
             id="bare date as end is exclusive, leap day",
-        ),
-        pytest.param(
-            "2024-02-29",
-            "2024-02-29T00:05",
-            ["20240229_000000", "20240229_000500"],
-            id="bare date as start is its midnight",
         ),
     ],
 )

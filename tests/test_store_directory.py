@@ -1,13 +1,8 @@
 """What is filed in a directory: where, and with what in it."""
 
-import gzip
 import json
 import resource
 from datetime import UTC, datetime
-
-import pytest
-
-from tests.servers import free_port
 
 CLOCK = "2025-12-05T12:35:00+00:00"
 NOON = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:00"}
@@ -52,16 +47,11 @@ def test_a_snapshot_is_filed_under_its_candidate(crawl, feed, archive, tmp_path)
     # Nothing half-written is left beside it.
     beside = [path.name for path in (tmp_path / "data" / "sourcing").rglob("*") if path.is_file()]
     assert beside == ["realtime_total_load_20251205_120000.json.gz"]
-
-
-def test_the_file_is_gzip_with_deterministic_bytes(crawl, feed, archive):
-    feed.set(clock=CLOCK)
-    crawl(**NOON)
+    # gzip with a header that is the same whenever and wherever it is written.
     packed = (archive.root / KEY).read_bytes()
     assert packed[:2] == b"\x1f\x8b"
     assert packed[3] == 0, "the header holds a name, a comment or more"
     assert packed[4:8] == bytes(4), "the header holds a time"
-    json.loads(gzip.decompress(packed))
 
 
 def test_the_documented_shape_is_filed_whichever_shape_came(crawl, feed, archive):
@@ -101,22 +91,18 @@ def test_numbers_become_numbers_and_nothing_is_lost(crawl, feed, archive):
     }
 
 
-@pytest.mark.parametrize("how", ["env", "settings"])
-def test_the_data_directory_can_be_chosen(crawl, feed, tmp_path, how):
+def test_the_data_directory_can_be_chosen(crawl, feed, tmp_path):
     feed.set(clock=CLOCK)
     chosen = tmp_path / "else where"
-    run = crawl(**NOON, **{how: {"MISO_DATA_DIR": str(chosen)}})
+    run = crawl(**NOON, settings={"MISO_DATA_DIR": str(chosen)})
     assert run.outcomes == {"stored": 1}
     assert (chosen / KEY).is_file()
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("below", ["", "deeper"])
-def test_a_data_directory_that_cannot_be_is_told_before_anything_is_fetched(
-    crawl, feed, tmp_path, below
-):
+def test_a_data_directory_that_cannot_be_is_told_before_anything_is_fetched(crawl, feed, tmp_path):
     (tmp_path / "file").write_text("not a directory")
-    run = crawl(**NOON, env={"MISO_DATA_DIR": str(tmp_path / "file" / below)})
+    run = crawl(**NOON, env={"MISO_DATA_DIR": str(tmp_path / "file")})
     assert run.status == 1
     assert feed.requests == []
     assert len(run.lines("ERROR") + run.lines("CRITICAL")) <= 1
@@ -148,9 +134,3 @@ def test_on_a_full_disk_a_file_is_written_whole_or_not_at_all(scrapy, feed, arch
     assert len(feed.requests) == 1
     assert "Traceback" not in done.stderr
     assert [path for path in archive.root.rglob("*") if path.is_file()] == []
-
-
-def test_without_a_registry_that_answers_nothing_is_filed(crawl, feed, archive):
-    feed.set(clock=CLOCK)
-    crawl(**NOON, env={"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"})
-    assert archive.files() == []

@@ -1,7 +1,6 @@
 """Every kind of trouble: what is retried, and the one line that says what happened."""
 
 import gzip
-import socket
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -23,7 +22,7 @@ TROUBLE = [
     ("error", "failed", "no data", True),
     ("html", "failed", "HTML", True),
     ("empty", "failed", "empty", True),
-    ("delay=2", "failed", "timeout", True),
+    ("delay=5", "failed", "no answer within 2 s", True),
     ("status=404", "failed", "not be available", False),
     ("status=403", "failed", "403", False),
     ("body={", "invalid", "JSON", False),
@@ -50,7 +49,7 @@ def test_each_kind_of_trouble_ends_as_documented_and_is_told_in_one_line(crawl, 
     run = crawl(
         start="2025-12-05T12:00",
         end=f"2025-12-05T{12 + len(TROUBLE[1:]) // 12}:{len(TROUBLE[1:]) % 12 * 5:02}",
-        env={"RETRY_TIMES": "1", "DOWNLOAD_TIMEOUT": "1"},
+        env={"RETRY_TIMES": "1", "DOWNLOAD_TIMEOUT": "2"},
     )
     assert run.status == 1
     assert len(feed.requests) == sum(tries), run.log
@@ -74,7 +73,7 @@ def test_trouble_that_passes_costs_nothing(crawl, feed, archive):
     run = crawl(
         start="2025-12-05T12:00",
         end=f"2025-12-05T12:{(len(kinds) - 1) * 5:02}",
-        env={"DOWNLOAD_TIMEOUT": "1"},
+        env={"DOWNLOAD_TIMEOUT": "2"},
     )
     assert (run.status, run.outcomes) == (0, {"stored": len(kinds)})
     assert len(feed.requests) == 2 * len(kinds)
@@ -82,21 +81,14 @@ def test_trouble_that_passes_costs_nothing(crawl, feed, archive):
     assert [line for line in run.lines("ERROR") if "realtime_total_load_2" in line] == []
 
 
-@pytest.mark.parametrize("times", [0, 2])
-def test_a_candidate_is_retried_as_often_as_retry_times_says(crawl, feed, times):
+def test_a_candidate_is_retried_as_often_as_retry_times_says(crawl, feed):
     feed.set(clock=CLOCK, faults=["status=503"])
-    run = crawl(**NOON, settings={"RETRY_TIMES": times})
+    run = crawl(**NOON, settings={"RETRY_TIMES": 2})
     assert (run.status, run.outcomes) == (1, {"failed": 1})
-    assert len(feed.requests) == 1 + times
+    assert len(feed.requests) == 3
 
 
-def test_a_candidate_is_retried_three_times_by_default(crawl, feed):
-    feed.set(clock=CLOCK, faults=["status=503"])
-    assert crawl(**NOON).outcomes == {"failed": 1}
-    assert len(feed.requests) == 4
-
-
-def test_a_connection_that_is_reset_is_tried_again(crawl, feed):
+def test_a_connection_that_is_reset_is_tried_again_three_times_by_default(crawl, feed):
     feed.set(clock=CLOCK, faults=["reset"])
     run = crawl(**NOON)
     assert (run.status, run.outcomes) == (1, {"failed": 1})
@@ -106,44 +98,25 @@ def test_a_connection_that_is_reset_is_tried_again(crawl, feed):
     assert "Traceback" not in run.log
 
 
-def test_a_failed_candidate_does_not_stop_the_range(crawl, feed):
-    feed.set(clock=CLOCK, advance=5, faults=["delay=0*1", "status=503*4"])
-    run = crawl(start="2025-12-05T12:00", end="2025-12-05T12:10")
-    assert (run.status, run.outcomes) == (1, {"stored": 2, "failed": 1})
-    assert len(told(run, 1)) == 1
-
-
-@pytest.mark.parametrize("kind", ["seconds", "date"])
-def test_a_retry_does_not_come_sooner_than_retry_after_asks(crawl, feed, kind):
+def test_a_retry_does_not_come_sooner_than_retry_after_asks(crawl, feed):
     feed.set(clock=CLOCK)
     body = live_body(feed)
-    asked = []
-
-    def answer(request):
-        if asked:
-            return 200, {"Content-Type": "application/json"}, body
-        until = (datetime.now(UTC) + timedelta(seconds=2)).replace(microsecond=0)
-        asked.append(until)
-        return 429, {"Retry-After": "1" if kind == "seconds" else format_datetime(until, True)}, b""
-
-    with Scripted(answer) as server:
+    answers = [(429, {"Retry-After": "1"}, b""), (200, {"Content-Type": "application/json"}, body)]
+    with Scripted(lambda _: answers.pop(0)) as server:
         run = crawl(**NOON, env={"MISO_API_URL": server.url})
     assert run.outcomes == {"stored": 1}
     first, second = server.requests
-    # The date has whole seconds: it lay more than one second ahead.
-    assert second.at - first.at >= 0.99
+    assert second.at - first.at >= 1
 
 
-@pytest.mark.parametrize(
-    "wait", ["301", format_datetime(datetime.now(UTC) + timedelta(hours=1), True)],
-    ids=["seconds", "date"],
-)  # fmt: skip
-def test_a_retry_after_of_more_than_five_minutes_is_given_up_at_once(crawl, feed, wait):
-    feed.set(clock=CLOCK, faults=[f"status=429,retry-after:{wait}"])
-    run = crawl(**NOON)
-    assert (run.status, run.outcomes) == (1, {"failed": 1})
-    assert len(feed.requests) == 1
-    assert len(told(run)) == 1
+def test_a_retry_after_of_more_than_five_minutes_is_given_up_at_once(crawl, feed):
+    date = format_datetime(datetime.now(UTC) + timedelta(hours=1), True)
+    faults = ["status=429,retry-after:301*1", f"status=503,retry-after:{date}*1"]
+    feed.set(clock=CLOCK, faults=faults)
+    run = crawl(start="2025-12-05T12:00", end="2025-12-05T12:05")
+    assert (run.status, run.outcomes) == (1, {"failed": 2})
+    assert len(feed.requests) == 2
+    assert [len(told(run, n)) for n in (0, 1)] == [1, 1]
 
 
 def test_a_retry_after_that_is_nonsense_is_ignored(crawl, feed, archive):
@@ -164,20 +137,6 @@ def test_a_feed_that_cannot_be_reached_is_told_in_one_line(crawl, url):
     assert (run.status, run.outcomes) == (1, {"failed": 1})
     assert len(told(run)) == 1
     assert url.split("/")[2].split(":")[0] in told(run)[0]
-    assert "Traceback" not in run.log
-
-
-def test_a_server_that_accepts_and_never_answers_is_a_timeout(crawl):
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        deaf.listen()
-        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
-        run = crawl(
-            **NOON, env={"MISO_API_URL": url, "DOWNLOAD_TIMEOUT": "0.3", "RETRY_TIMES": "1"}
-        )
-    assert (run.status, run.outcomes) == (1, {"failed": 1})
-    assert len(told(run)) == 1
-    assert "timeout" in told(run)[0].lower() or "no answer" in told(run)[0].lower()
     assert "Traceback" not in run.log
 
 
@@ -208,12 +167,12 @@ def test_a_gzipped_answer_is_filed(crawl, feed, archive):
 
 def test_an_error_body_is_never_cached(crawl, feed):
     """Each bad answer spoils one candidate; the first good one serves those that are left."""
-    bad = ["error", "html", "empty", "cut", "status=503", "status=404", "body={", "body=[]"]
+    bad = ["error", "html", "empty", "cut", "status=503", "status=404"]
     feed.set(clock=CLOCK, faults=[f"{kind}*1" for kind in bad])
     run = crawl(
-        start="2025-12-05T12:00", end="2025-12-05T12:50", env={"RETRY_TIMES": "0"}, cache=True
+        start="2025-12-05T12:00", end="2025-12-05T12:40", env={"RETRY_TIMES": "0"}, cache=True
     )
-    assert run.outcomes == {"failed": 6, "invalid": 2, "stored": 1, "duplicate": 2}
+    assert run.outcomes == {"failed": 6, "stored": 1, "duplicate": 2}
     assert len(feed.requests) == len(bad) + 1
 
 

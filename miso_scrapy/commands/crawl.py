@@ -8,6 +8,7 @@ from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.spiderloader import get_spider_loader
 
 from miso_scrapy.commands import usage_error
+from miso_scrapy.notify import security_options
 from miso_scrapy.options import Options
 from miso_scrapy.outcomes import exit_status
 
@@ -27,6 +28,7 @@ class Command(CrawlCommand):
             usage_error("crawl", f"there is no spider {args[0]}: there is miso_rtload")
         try:
             Options.from_settings(self.settings)
+            security_options(self.settings)
             spidercls(**opts.spargs)
         except (ValueError, TypeError) as error:
             usage_error("crawl", error)

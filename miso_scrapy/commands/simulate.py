@@ -70,11 +70,17 @@ class Command(ScrapyCommand):
         from miso_scrapy.simulator.server import Fault, Simulator
 
         command = opts.command[1:] if opts.command[:1] == ["--"] else opts.command
+        if args:
+            usage_error("simulate", f"{args[0]} is no option: see scrapy simulate --help")
+        if opts.port is not None and not 0 <= opts.port <= 65535:
+            usage_error("simulate", f"--port {opts.port} is no port: 0 to 65535")
+        if opts.advance is not None and not 0 <= opts.advance <= 1e6:
+            usage_error("simulate", f"--advance {opts.advance} is no number of minutes")
         try:
-            clock = datetime.fromisoformat(opts.clock) if opts.clock else None
+            clock = _time(opts.clock) if opts.clock else None
             simulator = Simulator(
                 seed=opts.seed,
-                clock=clock.replace(tzinfo=clock.tzinfo or UTC) if clock else None,
+                clock=clock,
                 advance=None if opts.advance is None else timedelta(minutes=opts.advance),
                 faults=[Fault.parse(fault) for fault in opts.fault],
             )
@@ -83,6 +89,14 @@ class Command(ScrapyCommand):
         port = opts.port if opts.port is not None else 0 if command else 8765
         with contextlib.suppress(KeyboardInterrupt):
             self.exitcode = asyncio.run(_serve(simulator, port, command))
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"--clock {text!r} is no time: expected 2025-12-05T12:00Z") from None
+    return time.replace(tzinfo=time.tzinfo or UTC)
 
 
 async def _serve(simulator: Simulator, port: int, command: list[str]) -> int:
@@ -102,8 +116,9 @@ async def _serve(simulator: Simulator, port: int, command: list[str]) -> int:
         except OSError as error:
             usage_error("simulate", f"{command[0]}: {error.strerror}")
         try:
-            return await process.wait()
+            status = await process.wait()
         except asyncio.CancelledError:  # Ctrl-C reached the command too: let it finish
-            return await process.wait()
+            status = await process.wait()
+        return status if status >= 0 else 128 - status  # as a shell tells of a signal
     finally:
         await simulator.stop()

@@ -17,6 +17,7 @@ from miso_scrapy.filing import filed_from
 from miso_scrapy.items import Filed
 from miso_scrapy.notify import Notifier, message_of
 from miso_scrapy.options import Options
+from miso_scrapy.outcomes import count
 from miso_scrapy.registry.client import Registry, RegistryUnavailable, Step
 from miso_scrapy.store import Store, StoreUnavailable
 
@@ -120,6 +121,9 @@ class Archive:
         except (StoreUnavailable, RegistryUnavailable) as error:
             logger.error("Nothing was fetched: %s", error)
             raise CloseSpider(_reason(error)) from None
+        except Exception:  # a bug: it must not let the run go on without its registry
+            logger.exception("Nothing was fetched: the archive could not be opened")
+            raise CloseSpider("archive_unavailable") from None
 
     async def _dropped(self, item: Any) -> None:
         """Give up the claim of a candidate that ends before it is registered."""
@@ -146,17 +150,19 @@ class Archive:
         if self.notifier:
             await self.notifier.close()
         stats.set_value("miso/outbox", outbox)
-        stats.inc_value("miso/owed", outbox + lost if self.notifier else 0)
+        stats.set_value("miso/lost", lost)
+        stats.inc_value("miso/owed", outbox if self.notifier else 0)
         if self.notifier and outbox:
             logger.error(
-                "%d messages are owed to the Kafka topic %s: the next run sends them first",
-                outbox,
+                "%s owed to the Kafka topic %s at %s: the next run sends what is owed first",
+                count(outbox, "message"),
                 self.options.kafka_topic,
+                ",".join(self.options.kafka_brokers),
             )
         if lost:
             logger.error(
-                "%d messages are lost to the Kafka topic %s: without a registry they have no outbox",
-                lost,
+                "%s lost to the Kafka topic %s: without a registry there is no outbox to wait in",
+                count(lost, "message"),
                 self.options.kafka_topic,
             )
         await self._connections.aclose()

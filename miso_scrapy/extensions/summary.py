@@ -11,7 +11,7 @@ from scrapy.crawler import Crawler
 
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.items import Filed
-from miso_scrapy.outcomes import CANDIDATES, Outcome
+from miso_scrapy.outcomes import CANDIDATES, Outcome, count
 
 logger = logging.getLogger(__name__)
 
@@ -46,16 +46,19 @@ class Summary:
         if not (candidates := stats.get_value(CANDIDATES)):
             return
         outcomes = ", ".join(
-            f"{count} {outcome}" for outcome in Outcome if (count := stats.get_value(outcome.stat))
+            f"{number} {outcome}"
+            for outcome in Outcome
+            if (number := stats.get_value(outcome.stat))
         )
-        line = f"{candidates} candidate{'s' * (candidates != 1)}: {outcomes}"
+        line = f"{count(candidates, 'candidate')}: {outcomes}"
         if stored := stats.get_value("miso/stored_bytes"):
             line += f"; {stored:,} bytes stored"
         if newest := stats.get_value("miso/newest_ref_id"):
             age = datetime.now(UTC) - parse_ref_id(newest)
             line += f"; the newest snapshot, of {newest}, is {_spell(age)} old"
-        if owed := stats.get_value("miso/owed"):
-            line += f"; {owed} message{'s' * (owed != 1)} owed"
+        for kind in ("owed", "lost"):
+            if messages := stats.get_value(f"miso/{kind}"):
+                line += f"; {count(messages, 'message')} {kind}"
         logger.info(line)
 
 

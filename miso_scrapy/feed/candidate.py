@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from miso_scrapy.feed.ref_id import iso_utc
 
 INTERVAL = timedelta(minutes=5)
-_BARE_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
+_IDENTIFIER = re.compile(
+    r"realtime_total_load_([0-9]{4})([0-9]{2})([0-9]{2})_([0-9]{2})([0-9]{2})([0-9]{2})\.json"
+)
 
 
 def floor_to_interval(instant: datetime) -> datetime:
@@ -32,9 +34,11 @@ def candidate_of(identifier: str) -> datetime:
 
     Raises ValueError for any other text.
     """
-    return datetime.strptime(identifier, "realtime_total_load_%Y%m%d_%H%M%S.json").replace(
-        tzinfo=UTC
-    )
+    match = _IDENTIFIER.fullmatch(identifier)
+    if match is None:
+        raise ValueError(f"{identifier!r} names no candidate")
+    year, month, day, hour, minute, second = map(int, match.groups())
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,7 @@ class CandidateRange:
     last: datetime
 
     def __iter__(self) -> Iterator[datetime]:
-        candidate = self.first
-        while candidate <= self.last:
-            yield candidate
-            candidate += INTERVAL
+        return (self.first + number * INTERVAL for number in range(len(self)))
 
     def __len__(self) -> int:
         return (self.last - self.first) // INTERVAL + 1
@@ -74,14 +75,23 @@ def parse_range(start: str | None, end: str | None, now: datetime) -> CandidateR
     if end is None:
         last = floor_to_interval(now)
         if last < first:
-            raise ValueError(f"start={start} lies in the future: give -a end=... as well")
+            raise ValueError(f"start={start!r} lies in the future: give -a end=... as well")
         return CandidateRange(first, last)
     last = floor_to_interval(_parse("end", end))
-    if _BARE_DATE.fullmatch(end.strip()):
+    excluded = _is_bare_date(end)
+    if last < first or (excluded and last == first):
+        raise ValueError(f"end={end!r} is not after start={start!r}")
+    if excluded:
         last -= INTERVAL
-    if last < first:
-        raise ValueError(f"end={end} is not after start={start}")
     return CandidateRange(first, last)
+
+
+def _is_bare_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text.strip())
+    except ValueError:
+        return False
+    return True
 
 
 def _parse(name: str, text: str) -> datetime:
@@ -92,5 +102,5 @@ def _parse(name: str, text: str) -> datetime:
         return instant.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(
-            f"{name}={text} is no date: expected ISO 8601, such as 2025-12-05 or 2025-12-05T12:00Z"
+            f"{name}={text!r} is no date: expected ISO 8601, such as 2025-12-05 or 2025-12-05T12:00Z"
         ) from None

@@ -7,6 +7,7 @@ faulty record and value, is imported only to explain a refusal.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -49,10 +50,11 @@ def _explain(data: Any) -> str:
     from jsonschema import Draft202012Validator
 
     errors = list(Draft202012Validator(schema()).iter_errors(data))
+    if not errors:  # the two differ: a NaN is a number to one of them
+        error = next(_validator().iter_errors(data))
+        return f"{_path(error.instance_path)}: {error.message}"
     error = errors[0]
-    where = "".join(
-        f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path
-    ).lstrip(".")
+    where = _path(error.absolute_path)
     found = _short(error.instance)
     if error.validator == "type":
         wanted = error.validator_value
@@ -70,6 +72,12 @@ def _explain(data: Any) -> str:
     else:
         what = f"{found} is no such label"
     return f"{where or 'the snapshot'}: {what}{_more(errors)}"
+
+
+def _path(parts: Iterable[str | int]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(
+        "."
+    )
 
 
 def _more(errors: list[Any]) -> str:

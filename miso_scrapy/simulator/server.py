@@ -31,6 +31,8 @@ FAULTS = {
     "documented": "answer in the documented shape",
 }
 
+_BOUNDS = {"status": (200, 599), "delay": (0, 3600), "stale": (0, 1_000_000)}
+
 
 @dataclass
 class Fault:
@@ -47,11 +49,16 @@ class Fault:
         if not match or match[1] not in FAULTS:
             raise ValueError(f"{text} is no fault: there are {', '.join(FAULTS)}")
         kind, value, times = match[1], match[2] or "", match[3]
-        if kind in ("status", "delay", "stale"):
+        if kind in _BOUNDS:
+            low, high = _BOUNDS[kind]
             try:
-                float(value.partition(",")[0])
+                number = float(value.partition(",")[0])
             except ValueError:
-                raise ValueError(f"{text}: {kind} needs a number; {FAULTS[kind]}") from None
+                number = float("nan")
+            if not low <= number <= high:
+                raise ValueError(
+                    f"{text}: {kind} needs a number from {low} to {high}; {FAULTS[kind]}"
+                )
         return cls(kind, value, int(times) if times else float("inf"))
 
 
@@ -166,8 +173,8 @@ class Simulator:
 
     async def _set(self, request: web.Request) -> web.Response:
         """Set ``clock``, ``advance`` (minutes, or null) and ``faults``, each if given."""
-        wanted = await request.json()
         try:
+            wanted = await request.json()
             if "advance" in wanted:
                 minutes = wanted["advance"]
                 self.advance = None if minutes is None else timedelta(minutes=minutes)

@@ -19,7 +19,6 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
 )
-from scrapy.settings import BaseSettings
 
 from miso_scrapy.store import Stored, StoreUnavailable
 
@@ -43,7 +42,7 @@ class S3Store:
         self.client = client
 
     @classmethod
-    def from_settings(cls, settings: BaseSettings) -> S3Store:
+    def from_settings(cls, settings: Mapping[str, Any]) -> S3Store:
         """Return the store that the settings name; what they leave open is boto3's usual chain.
 
         Raises StoreUnavailable for a profile that does not exist.
