@@ -31,10 +31,15 @@ class FeedCacheStorage(FilesystemCacheStorage):
 
     def __init__(self, settings: BaseSettings) -> None:
         # An absolute path: Scrapy resolves others by scrapy.cfg, which a deployed egg does not have.
-        settings = settings.copy()
-        directory = Path(settings["MISO_DATA_DIR"]).absolute() / ".httpcache"
-        settings.set("HTTPCACHE_DIR", str(directory), priority="cmdline")
-        super().__init__(settings)
+        super().__init__(
+            BaseSettings(
+                {
+                    "HTTPCACHE_DIR": str(Path(settings["MISO_DATA_DIR"]).absolute() / ".httpcache"),
+                    "HTTPCACHE_EXPIRATION_SECS": settings.getint("HTTPCACHE_EXPIRATION_SECS"),
+                    "HTTPCACHE_GZIP": settings.getbool("HTTPCACHE_GZIP"),
+                }
+            )
+        )
 
     def store_response(self, spider: Spider, request: Request, response: Response) -> None:
         """Keep *response*, or go without where the disk does not take it."""

@@ -18,7 +18,7 @@ MODES = {"pass", "slow", "refuse", "hang", "cut", "answer"}
 
 def http_error(status, code):
     """Return the answer that S3 gives for an error, as bytes."""
-    body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code></Error>'
+    body = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>Not now</Message></Error>'
     head = f"HTTP/1.1 {status} {code}\r\nContent-Type: application/xml\r\nConnection: close\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
@@ -30,7 +30,7 @@ class Proxy:
     - slow: each piece of an answer is held back for `.delay` seconds;
     - refuse: what is connected is reset, and nobody listens;
     - hang: connections are accepted, and nothing comes through;
-    - cut: a question passes, and the connection is reset in the middle of its answer;
+    - cut: a question passes, and the connection ends after `.kept` bytes of its answer;
     - answer: an HTTP request is answered with `.answer`, in the server's place.
     """
 
@@ -39,6 +39,7 @@ class Proxy:
         self.mode = "pass"
         self.answer = b""
         self.delay = 0.5
+        self.kept = 10
         self.connections = 0
         self._hooks = []
         self._writers = set()
@@ -151,7 +152,7 @@ class Proxy:
                         await asyncio.sleep(self.delay)
                     await self._passed()
                     if self.mode == "cut":
-                        writer.write(block[: len(block) // 2])
+                        writer.write(block[: self.kept])
                         await writer.drain()
                         break
                 writer.write(block)

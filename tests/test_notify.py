@@ -354,60 +354,59 @@ def test_the_login_s_password_reaches_no_log(crawl, feed, topic):
     assert "in-the-log" not in run.log
 
 
+PLAIN = {
+    "KAFKA_SASL_MECHANISM": "PLAIN",
+    "KAFKA_SASL_USERNAME": "miso",
+    "KAFKA_SASL_PASSWORD": "secret",
+}
+
+
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("given", "protocol"),
     [
-        ({}, {"security_protocol": "PLAINTEXT"}),
-        (
-            {"KAFKA_SSL_CAFILE": "ca.pem"},
-            {"security_protocol": "SSL", "ssl_cafile": "ca.pem"},
-        ),
-        (
-            {
-                "KAFKA_SSL_CERTFILE": "cert.pem",
-                "KAFKA_SSL_KEYFILE": "key.pem",
-                "KAFKA_SSL_PASSWORD": "secret",
-            },
-            {
-                "security_protocol": "SSL",
-                "ssl_certfile": "cert.pem",
-                "ssl_keyfile": "key.pem",
-                "ssl_password": "secret",
-            },
-        ),
-        ({"KAFKA_SECURITY_PROTOCOL": "SSL"}, {"security_protocol": "SSL"}),
-        (
-            {
-                "KAFKA_SASL_MECHANISM": "PLAIN",
-                "KAFKA_SASL_USERNAME": "miso",
-                "KAFKA_SASL_PASSWORD": "secret",
-            },
-            {
-                "security_protocol": "SASL_PLAINTEXT",
-                "sasl_mechanism": "PLAIN",
-                "sasl_plain_username": "miso",
-                "sasl_plain_password": "secret",
-            },
-        ),
-        (
-            {"KAFKA_SASL_MECHANISM": "SCRAM-SHA-512", "KAFKA_SSL_CAFILE": "ca.pem"},
-            {
-                "security_protocol": "SASL_SSL",
-                "sasl_mechanism": "SCRAM-SHA-512",
-                "ssl_cafile": "ca.pem",
-            },
-        ),
-        (
-            {"KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_SECURITY_PROTOCOL": "SASL_SSL"},
-            {"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN"},
-        ),
+        ({}, "PLAINTEXT"),
+        ({"KAFKA_SSL_CAFILE": "cert.pem"}, "SSL"),
+        ({"KAFKA_SSL_CERTFILE": "cert.pem", "KAFKA_SSL_KEYFILE": "key.pem"}, "SSL"),
+        ({"KAFKA_SECURITY_PROTOCOL": "SSL"}, "SSL"),
+        (PLAIN, "SASL_PLAINTEXT"),
+        ({**PLAIN, "KAFKA_SSL_CAFILE": "cert.pem"}, "SASL_SSL"),
+        ({**PLAIN, "KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "SASL_SSL"),
     ],
-    ids=["none", "CA", "client certificate", "SSL by name", "SASL", "SASL over TLS", "SASL_SSL by name"],
-)  # fmt: skip
-def test_security_options_are_kafka_python_s(given, expected):
-    options = security_options(Settings(given))
-    assert options.pop("ssl_check_hostname", True) is True
-    assert options == expected
+    ids=[
+        "none",
+        "CA",
+        "client certificate",
+        "SSL by name",
+        "SASL",
+        "SASL over TLS",
+        "both by name",
+    ],
+)
+def test_the_settings_choose_the_protocol_and_tls_verifies(given, protocol, tmp_path):
+    files = dict(zip(("cert.pem", "key.pem"), _certificate(tmp_path, "client", x509.DNSName("me")), strict=True))
+    options = security_options(Settings({n: str(files.get(v, v)) for n, v in given.items()}))
+    assert options.pop("security_protocol") == protocol
+    context = options.pop("ssl_context", None)
+    assert (context is not None) == protocol.endswith("SSL")
+    if context:
+        assert context.check_hostname
+        assert context.verify_mode == ssl.CERT_REQUIRED
+    login = {
+        "sasl_mechanism": "PLAIN",
+        "sasl_plain_username": "miso",
+        "sasl_plain_password": "secret",
+    }
+    assert options == (login if "KAFKA_SASL_MECHANISM" in given else {})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"KAFKA_SSL_CAFILE": "nosuch.pem"}, {"KAFKA_SECURITY_PROTOCOL": "TLS"}],
+    ids=lambda given: next(iter(given)),
+)
+def test_a_wrong_security_setting_is_named(given):
+    with pytest.raises(ValueError, match=next(iter(given))):
+        security_options(Settings(given))
 
 
 # --- TLS --------------------------------------------------------------------------------------
