@@ -112,3 +112,9 @@ def read_until(process, text, times=1):
         if not times:
             return seen
     raise AssertionError(f"{text!r} was never logged:\n{''.join(seen)}")
+
+
+def wait_for(event, process):
+    """Wait until *event* is set; a process that ended will not set it any more."""
+    while not event.wait(0.1):
+        assert process.poll() is None, process.stdout.read()

@@ -383,7 +383,13 @@ PLAIN = {
     ],
 )
 def test_the_settings_choose_the_protocol_and_tls_verifies(given, protocol, tmp_path):
-    files = dict(zip(("cert.pem", "key.pem"), _certificate(tmp_path, "client", x509.DNSName("me")), strict=True))
+    files = dict(
+        zip(
+            ("cert.pem", "key.pem"),
+            _certificate(tmp_path, "client", x509.DNSName("me")),
+            strict=True,
+        )
+    )
     options = security_options(Settings({n: str(files.get(v, v)) for n, v in given.items()}))
     assert options.pop("security_protocol") == protocol
     context = options.pop("ssl_context", None)

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.scripted import Scripted, live_body, started
+from tests.scripted import Scripted, live_body, started, wait_for
 
 CLOCK = "2025-12-05T12:35:00+00:00"
 NOON = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:00"}
@@ -107,7 +107,7 @@ def test_nothing_listens_while_a_run_is_under_way(feed, environment, tmp_path):
         slow = {**environment, "MISO_API_URL": server.url}
         with started(tmp_path, slow, *args) as process:
             try:
-                assert asked.wait(60)
+                wait_for(asked, process)
                 found = listening(process.pid)
             finally:
                 go_on.set()

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.scripted import Scripted, live_body, started
+from tests.scripted import Scripted, live_body, started, wait_for
 from tests.servers import Valkey, free_port
 
 CLOCK = "2025-12-05T12:35:00+00:00"
@@ -168,7 +168,7 @@ def test_a_second_run_at_the_same_time_gets_one_line_that_names_redis_url(
         slow = {**environment, "MISO_API_URL": server.url}
         with started(tmp_path, slow, *args) as first:
             try:
-                assert asked.wait(60)
+                wait_for(asked, first)
                 second = crawl(**NOON)
             finally:
                 go_on.set()

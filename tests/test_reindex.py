@@ -184,11 +184,10 @@ def test_what_cannot_be_read_is_named_and_the_rest_registered(kind, request, scr
 # --- --announce -------------------------------------------------------------------------------
 
 
-@places
 def test_announce_owes_a_message_per_file_that_the_next_crawl_sends(
-    kind, request, crawl, scrapy, feed, valkey, topic
+    request, crawl, scrapy, feed, valkey, topic
 ):
-    place = place_of(request, kind)
+    place = place_of(request, "S3")
     env = {"REDIS_URL": valkey.url, **topic.settings, **place.env}
     feed.set(clock=CLOCK, advance=5)
     assert crawl(**RANGE, env=env).outcomes == {"stored": 3}

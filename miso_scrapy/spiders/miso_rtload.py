@@ -160,6 +160,8 @@ def _why(error: BaseException | None, request: Request) -> tuple[str, str, str]:
         return "a cut-off body", _AGAIN, "ERROR"
     if isinstance(error, DownloadCancelledError):
         return "an answer over 5 MB", "check MISO_API_URL", "ERROR"
+    if "certificate verify failed" in str(error):
+        return "a certificate that nobody vouches for", "check MISO_API_URL", "ERROR"
     if isinstance(error, DownloadFailedError):
         return "a connection that broke off", f"check the network, then {_AGAIN}", "ERROR"
     reason = " ".join(str(error).split()) or type(error).__name__
