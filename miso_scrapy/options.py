@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -47,6 +48,13 @@ class Options:
             missing = "KAFKA_TOPIC" if brokers else "KAFKA_BROKERS"
             raise ValueError(
                 f"{missing} is not set: set both KAFKA_BROKERS and KAFKA_TOPIC, or none"
+            )
+        _positive(settings, "DOWNLOAD_TIMEOUT")
+        if not str(settings.get("RETRY_TIMES")).isdecimal():
+            raise ValueError(f"RETRY_TIMES={settings.get('RETRY_TIMES')!r} is no number of retries")
+        if settings.get("LOG_LEVEL") not in logging.getLevelNamesMapping():
+            raise ValueError(
+                f"LOG_LEVEL={settings.get('LOG_LEVEL')!r} is none of DEBUG, INFO, WARNING, ERROR"
             )
         return cls(
             api_url=api_url,
@@ -99,8 +107,10 @@ def _redis_url(settings: BaseSettings) -> str:
     if not host:
         return ""
     port, db = settings.get("REDIS_PORT"), settings.get("REDIS_DB")
-    if not (str(port).isdecimal() and str(db).isdecimal() and int(port) <= 65535):
-        raise ValueError(f"REDIS_PORT={port!r} or REDIS_DB={db!r} is no such number")
+    if not str(port).isdecimal() or int(port) > 65535:
+        raise ValueError(f"REDIS_PORT={port!r} is no port")
+    if not str(db).isdecimal():
+        raise ValueError(f"REDIS_DB={db!r} is no number")
     if ":" in host and not host.startswith("["):
         host = f"[{host}]"  # IPv6
     return f"redis://{quote(host, safe='[]:')}:{port}/{db}"

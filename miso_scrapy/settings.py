@@ -62,10 +62,10 @@ REMOTE_CONTROL_ENABLED = False
 # --- Trouble ----------------------------------------------------------------------------------
 
 # Slow answers take 2 to 4 s. Default 30 s. Environment: DOWNLOAD_TIMEOUT
-DOWNLOAD_TIMEOUT = float(os.environ.get("DOWNLOAD_TIMEOUT", "30"))
+DOWNLOAD_TIMEOUT = os.environ.get("DOWNLOAD_TIMEOUT", "30")
 
 # How often a candidate is tried again, after the first try. Default 3. Environment: RETRY_TIMES
-RETRY_TIMES = int(os.environ.get("RETRY_TIMES", "3"))
+RETRY_TIMES = os.environ.get("RETRY_TIMES", "3")
 RETRY_HTTP_CODES = [408, 429]  # and every 5xx
 # The wait before the first retry, in seconds; it doubles each time, with jitter, up to 60 s.
 # Default 1. Environment: RETRY_BACKOFF

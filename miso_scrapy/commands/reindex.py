@@ -18,6 +18,7 @@ from miso_scrapy.filing import filed_from, identifier_in
 from miso_scrapy.items import Filed
 from miso_scrapy.notify import message_of
 from miso_scrapy.options import Options
+from miso_scrapy.outcomes import count
 from miso_scrapy.registry.client import RegistryUnavailable
 from miso_scrapy.store import Store, StoreUnavailable
 
@@ -84,7 +85,7 @@ async def _reindex(store: Store, options: Options, *, announce: bool) -> int:
                     tqdm.write(f"cannot be read: {fault}", file=sys.stderr)
                 progress.update(len(batch))
     print(  # noqa: T201
-        f"{registered} files registered, {unreadable} cannot be read, {kept} in quarantine"
+        f"{count(registered, 'file')} registered, {unreadable} cannot be read, {kept} in quarantine"
     )
     return 1 if unreadable else 0
 

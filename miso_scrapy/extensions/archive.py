@@ -145,8 +145,9 @@ class Archive:
                 stats.set_value("miso/claims", await self.registry.claims())
                 stats.set_value("miso/quarantined", await self.registry.quarantined())
             except RegistryUnavailable as error:
-                logger.error("What is owed is not known: %s", error)
-                stats.set_value("miso/owed", 1)
+                if self.notifier:
+                    logger.error("What is owed to the Kafka topic is not known: %s", error)
+                    stats.set_value("miso/owed", 1)
         if self.notifier:
             await self.notifier.close()
         stats.set_value("miso/outbox", outbox)

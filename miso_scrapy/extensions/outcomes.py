@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from scrapy import signals
+from scrapy import Spider, signals
 from scrapy.crawler import Crawler
 
 from miso_scrapy.items import Filed, Snapshot
-from miso_scrapy.outcomes import CANDIDATES, Dropped, Outcome
+from miso_scrapy.outcomes import CANDIDATES, Dropped, Outcome, count
 
 logger = logging.getLogger(__name__)
 
@@ -48,15 +48,20 @@ class Outcomes:
         if isinstance(item, Snapshot | Filed):
             self.stats.inc_value(Outcome.FAILED.stat)
 
-    def _closed(self, reason: str) -> None:
+    def _closed(self, spider: Spider, reason: str) -> None:
         for name in (CANDIDATES, *(outcome.stat for outcome in Outcome)):
             self.stats.inc_value(name, 0)
         ended = sum(self.stats.get_value(outcome.stat) for outcome in Outcome)
-        if (missing := self.stats.get_value(CANDIDATES) - ended) == 0:
-            return
-        if reason == "finished":
-            logger.error("%d candidates have no outcome: please report this", missing)
+        missing = self.stats.get_value(CANDIDATES) - ended
+        if missing and reason == "finished":
+            logger.error("%s without an outcome: please report this", count(missing, "candidate"))
             self.stats.inc_value(Outcome.FAILED.stat, missing)
-        else:  # stopped: what was not fetched any more was no candidate of this run
-            logger.info("Stopped before %d candidates: run the same range again", missing)
+        elif missing:  # stopped: what was not fetched any more was no candidate of this run
             self.stats.inc_value(CANDIDATES, -missing)
+        wanted = len(getattr(spider, "candidates", ()))
+        if reason != "finished" and ended < wanted:
+            logger.info(
+                "Stopped after %d of %s: run the same range again",
+                ended,
+                count(wanted, "candidate"),
+            )

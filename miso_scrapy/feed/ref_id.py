@@ -25,6 +25,7 @@ def parse_ref_id(ref_id: str) -> datetime:
 
     Raises ValueError, with one line for the user, for text that names none.
     """
+    shown = repr(ref_id if len(ref_id) <= 60 else f"{ref_id[:57]}...")
     try:
         if match := _LIVE.fullmatch(ref_id):
             day, month, year, hour, minute = match.groups()
@@ -35,9 +36,9 @@ def parse_ref_id(ref_id: str) -> datetime:
         if _ISO.fullmatch(ref_id):
             return datetime.fromisoformat(ref_id).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{ref_id!r} names no interval: {error}") from None
+        raise ValueError(f"{shown} names no interval: {error}") from None
     raise ValueError(
-        f"{ref_id!r} names no interval: expected '27-Jul-2026 - Interval 08:10 EST' "
+        f"{shown} names no interval: expected '27-Jul-2026 - Interval 08:10 EST' "
         "or '2026-07-27T13:10:00Z'"
     )
 

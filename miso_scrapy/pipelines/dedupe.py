@@ -61,4 +61,4 @@ class DedupePipeline:
                                 await asyncio.sleep(_WAIT)
         except (RegistryUnavailable, StoreUnavailable) as error:
             self.archive.stop(error)
-            raise Dropped(Outcome.FAILED, f"{error}; then run the same range again") from None
+            raise Dropped(Outcome.FAILED, "not filed, as the run ends here") from None

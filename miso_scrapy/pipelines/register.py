@@ -35,6 +35,6 @@ class RegisterPipeline:
         except RegistryUnavailable as error:
             self.archive.stop(error)
             raise Dropped(
-                Outcome.FAILED, f"stored at {item.location}; the next run registers it: {error}"
+                Outcome.FAILED, f"stored at {item.location}; the next run registers it"
             ) from None
         return item

@@ -274,7 +274,7 @@ class Registry:
                 f"the registry {self.where} refuses the login: {error}; check the password in REDIS_URL"
             ) from error
         except (RedisError, OSError, ValueError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             raise RegistryUnavailable(
                 f"the registry {self.where} does not answer: {reason}; check REDIS_URL"
             ) from error

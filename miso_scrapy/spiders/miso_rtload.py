@@ -14,6 +14,7 @@ from scrapy.exceptions import (
     DownloadConnectionRefusedError,
     DownloadFailedError,
     DownloadTimeoutError,
+    IgnoreRequest,
     ResponseDataLossError,
 )
 from scrapy.http import Response
@@ -144,6 +145,8 @@ def _why(error: BaseException | None, request: Request) -> tuple[str, str, str]:
     """Return what went wrong, what to do about it, and how loud to say so."""
     if isinstance(error, HttpError):
         status = error.response.status
+        if asked := error.response.headers.get("Retry-After"):
+            return f"HTTP {status} (Retry-After: {asked.decode('latin-1')[:60]})", _AGAIN, "ERROR"
         if status == 404:
             return "HTTP 404", "the data may not be available; check MISO_API_URL", "WARNING"
         if status < 500 and status not in (408, 429):
@@ -164,5 +167,7 @@ def _why(error: BaseException | None, request: Request) -> tuple[str, str, str]:
         return "a certificate that nobody vouches for", "check MISO_API_URL", "ERROR"
     if isinstance(error, DownloadFailedError):
         return "a connection that broke off", f"check the network, then {_AGAIN}", "ERROR"
+    if isinstance(error, IgnoreRequest):  # too many redirections
+        return str(error), "check MISO_API_URL", "ERROR"
     reason = " ".join(str(error).split()) or type(error).__name__
     return reason, f"check the network, then {_AGAIN}", "ERROR"

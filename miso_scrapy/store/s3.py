@@ -49,6 +49,11 @@ class S3Store:
         """
         bucket = settings["S3_BUCKET"]
         logging.getLogger("botocore").setLevel(logging.WARNING)  # at INFO it tells of its chain
+        if bool(settings.get("AWS_ACCESS_KEY_ID")) != bool(settings.get("AWS_SECRET_ACCESS_KEY")):
+            raise StoreUnavailable(
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together: give both as settings, or "
+                "both in the environment"
+            )
         try:
             session = boto3.Session(
                 profile_name=settings.get("AWS_PROFILE") or None,
