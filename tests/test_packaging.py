@@ -298,7 +298,7 @@ DEFAULTS = {
     "MISO_API_URL": "https://public-api.misoenergy.org/api/RealTimeTotalLoad",
     "MISO_REQUIRE_COVERAGE": "1",
     "MISO_DATA_DIR": "data",
-    "DOWNLOAD_TIMEOUT": "30.0",
+    "DOWNLOAD_TIMEOUT": "30",
     "ENVIRONMENT": "dev",
     "S3_BUCKET": "",
     "REDIS_URL": "",

@@ -44,14 +44,17 @@ class Worker:
         self.steps = self.work(candidate, content)
 
     async def work(self, candidate, content):
+        insist = False
         while True:
-            step = await self.registry.claim(candidate)
+            step = await self.registry.claim(candidate, insist=insist)
+            insist = False
             yield
             if step == Step.REGISTERED:
                 return
             if step == Step.ABANDONED:
                 async for _ in self.settle():
                     yield
+                insist = True
             if step != Step.CLAIMED:
                 continue
             while True:
@@ -59,9 +62,6 @@ class Worker:
                 yield
                 if step == Step.DUPLICATE:
                     return
-                if step == Step.ABANDONED:
-                    async for _ in self.settle():
-                        yield
                 if step in (Step.LOST, Step.STORE):
                     break
             if step == Step.LOST:

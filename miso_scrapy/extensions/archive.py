@@ -19,7 +19,7 @@ from miso_scrapy.notify import Notifier, message_of
 from miso_scrapy.options import Options
 from miso_scrapy.outcomes import count
 from miso_scrapy.registry.client import Registry, RegistryUnavailable, Step
-from miso_scrapy.store import Store, StoreUnavailable
+from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Archive:
         step = await self.registry.claim(identifier, force=self.force)
         if step == Step.ABANDONED:
             await self.settle()
-            step = await self.registry.claim(identifier, force=self.force)
+            step = await self.registry.claim(identifier, force=self.force, insist=True)
         return step
 
     async def settle(self) -> None:
@@ -78,13 +78,17 @@ class Archive:
         assert self.registry is not None
         async for identifier in self.registry.take_expired():
             key = key_of(identifier)
-            body = await asyncio.to_thread(self.store.get, key)
             try:
+                body = await asyncio.to_thread(self.store.get, key)
                 if body is not None:
                     filed = filed_from(identifier, self.store.locate(key), body)
                     await self.registry.commit(identifier, filed.fingerprint, self.message(filed))
                     logger.info("recovered %s: stored by a run that was killed", identifier)
                     continue
+            except AccessDenied as error:
+                logger.warning("not recovered, yet: %s", error)
+                await self.registry.leave(identifier)
+                continue
             except UnreadableDocument as error:
                 logger.error(
                     "%s cannot be read (%s): move it away, or file it again with force=1",

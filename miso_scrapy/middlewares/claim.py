@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +15,8 @@ from miso_scrapy.items import Snapshot
 from miso_scrapy.outcomes import CANDIDATES, Outcome
 from miso_scrapy.registry.client import RegistryUnavailable, Step
 from miso_scrapy.store import StoreUnavailable
+
+logger = logging.getLogger(__name__)
 
 _WAIT = 0.1
 
@@ -64,6 +67,7 @@ class ClaimMiddleware:
             step = await archive.claim(identifier)
         except (RegistryUnavailable, StoreUnavailable) as error:
             archive.stop(error)
+            logger.error("failed %s: not fetched, as the run ends here", identifier)
             step, outcome = Step.LOST, Outcome.FAILED
         if step not in (Step.CLAIMED, Step.HELD):
             self.crawler.stats.inc_value(outcome.stat)

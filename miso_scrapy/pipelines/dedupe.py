@@ -46,8 +46,6 @@ class DedupePipeline:
                         raise Dropped(
                             Outcome.DUPLICATE, f"same content as {about}", log_level="INFO"
                         )
-                    case Step.ABANDONED:
-                        await self.archive.settle()
                     case Step.HELD:
                         await asyncio.sleep(_WAIT)
                     case Step.LOST:

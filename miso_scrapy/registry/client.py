@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-import logging
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -18,8 +18,6 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import AuthenticationError, RedisError
 
 from miso_scrapy.registry import steps
-
-logger = logging.getLogger(__name__)
 
 _SETTLE_AT_ONCE = 100
 
@@ -54,6 +52,7 @@ class Registry:
         self._outbox = f"{prefix}outbox"
         self._quarantine = f"{prefix}quarantine"
         self._alone = False
+        self._lost: RegistryUnavailable | None = None
         self._ttl = int(ttl * 1000)
         self._lease = max(1, int(lease * 1000))
         self._worker = secrets.token_hex(8)
@@ -77,7 +76,7 @@ class Registry:
             url,
             decode_responses=True,
             socket_connect_timeout=5,
-            socket_timeout=10,
+            socket_timeout=5,
             retry=Retry(ExponentialBackoff(cap=1, base=0.1), 2),
         )
         parts = urlsplit(url)
@@ -100,13 +99,16 @@ class Registry:
             self._renewing.cancel()
         await self._redis.aclose()
 
-    async def claim(self, identifier: str, *, force: bool = False) -> Step:
-        """Claim a candidate: CLAIMED, or REGISTERED, HELD or ABANDONED, as it was."""
+    async def claim(self, identifier: str, *, force: bool = False, insist: bool = False) -> Step:
+        """Claim a candidate: CLAIMED, or REGISTERED, HELD or ABANDONED, as it was.
+
+        *insist* on an abandoned one that could not be settled.
+        """
         token = f"{self._worker}:{next(self._serial)}"
         (step, *_) = await self._run(
             self._claim,
             [self._key(identifier), self._claims],
-            [identifier, token, self._lease, int(force)],
+            [identifier, token, self._lease, int(force), int(insist)],
         )
         if step == Step.CLAIMED:
             self._tokens[identifier] = token
@@ -115,7 +117,7 @@ class Registry:
     async def hold(
         self, identifier: str, fingerprint: str, *, force: bool = False
     ) -> tuple[Step, str]:
-        """Bring the content into a claim: STORE, DUPLICATE, HELD, ABANDONED or LOST.
+        """Bring the content into a claim: STORE, DUPLICATE, HELD or LOST.
 
         With it comes the identifier that the step is about: the one to store the content under, the
         one it is stored under, or the one that another worker is storing it under.
@@ -260,13 +262,13 @@ class Registry:
         while True:
             await asyncio.sleep(self._lease / 3000)
             if held := [part for claim in self._tokens.items() for part in claim]:
-                try:
-                    await self._run(self._renew, [self._claims], [self._lease, *held])
-                except RegistryUnavailable as error:
-                    logger.debug("Claims not renewed: %s", error)
+                with contextlib.suppress(RedisError, OSError):  # the next step will tell
+                    await self._renew(keys=[self._claims], args=[self._lease, *held])
 
     @asynccontextmanager
     async def _explained(self) -> AsyncIterator[None]:
+        if self._lost:  # it was waited for once, with retries
+            raise self._lost
         try:
             yield
         except AuthenticationError as error:
@@ -275,6 +277,7 @@ class Registry:
             ) from error
         except (RedisError, OSError, ValueError) as error:
             reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-            raise RegistryUnavailable(
+            self._lost = RegistryUnavailable(
                 f"the registry {self.where} does not answer: {reason}; check REDIS_URL"
-            ) from error
+            )
+            raise self._lost from error

@@ -23,7 +23,8 @@ States of a candidate (what the keys hold), who moves it on, and what a kill lea
     STORING     a claim with content; home names the one identifier this content may be stored under.
        |              killed here: the file is there, whole, or it is not (the store sees to that).
        |              The next run looks: there, it commits on behalf of the dead (so the file is
-       |              registered and announced); not there, it frees the candidate.
+       |              registered and announced); not there, it frees the candidate. Where the store
+       |              does not tell, the claim stays for a run that is told.
        | commit       the same worker, after the store has confirmed the file
     REGISTERED  identifier and md5; with Kafka, its message in the outbox, written in the same step.
        |              killed here: the message waits; the next run sends it first.
@@ -64,8 +65,9 @@ local function set_claim(claims, identifier, token, lease, fingerprint)
 end
 """
 
-# FREE -> CLAIMED. Forced, a registered candidate may be claimed too.
-# KEYS: identifier, claims. ARGV: identifier, token, lease in ms, forced.
+# FREE -> CLAIMED. Forced, a registered candidate may be claimed too. Insisting, an abandoned one that
+# could not be settled: its content stays in the claim, so that it is not forgotten.
+# KEYS: identifier, claims. ARGV: identifier, token, lease in ms, forced, insisting.
 # -> {'registered'} | {'held'} | {'abandoned'}: settle it first | {'claimed'}
 CLAIM = (
     _COMMON
@@ -74,9 +76,9 @@ if ARGV[4] == '0' and redis.call('EXISTS', KEYS[1]) == 1 then return {'registere
 local claim = get_claim(KEYS[2], ARGV[1])
 if claim and claim.token ~= ARGV[2] then  -- the same token: this very call, sent again
   if claim.deadline > now() then return {'held'} end
-  if claim.fingerprint then return {'abandoned'} end
+  if claim.fingerprint and ARGV[5] == '0' then return {'abandoned'} end
 end
-set_claim(KEYS[2], ARGV[1], ARGV[2], tonumber(ARGV[3]))
+set_claim(KEYS[2], ARGV[1], ARGV[2], tonumber(ARGV[3]), claim and claim.fingerprint)
 return {'claimed'}
 """
 )
@@ -86,7 +88,7 @@ return {'claimed'}
 # ARGV: identifier, token, lease in ms, fingerprint, time to live in ms, forced, key prefix.
 # -> {'lost'}: the lease ran out and another has the candidate, or it is registered
 #  | {'duplicate', identifier} | {'held', identifier}: another is storing this content
-#  | {'abandoned', identifier}: settle it first | {'store', identifier}: store it under this name
+#  | {'store', identifier}: store it under this name, be it in the place of a dead worker
 HOLD = (
     _COMMON
     + """
@@ -106,10 +108,7 @@ end
 local home = redis.call('GET', KEYS[3]) or identifier
 if home ~= identifier then
   local other = get_claim(KEYS[4], home)
-  if other and other.token ~= token then
-    if other.deadline > now() then return {'held', home} end
-    return {'abandoned', home}
-  end
+  if other and other.token ~= token and other.deadline > now() then return {'held', home} end
   if redis.call('EXISTS', ARGV[7] .. home) == 1 then home = identifier end  -- taken by other content
 end
 redis.call('SET', KEYS[3], home, 'PX', ARGV[5])
@@ -138,7 +137,8 @@ if ARGV[5] ~= '' then redis.call('HSET', KEYS[6], ARGV[1], ARGV[5]) end
 return {'committed'}
 """
 
-# STORING -> FREE: whoever settles it found nothing stored. KEYS: claims. ARGV: token, identifiers...
+# STORING -> FREE: whoever settles it found nothing stored.
+# KEYS: claims. ARGV: token, identifiers...
 RELEASE = (
     _COMMON
     + """

@@ -14,6 +14,10 @@ class StoreUnavailable(Exception):
     """The store does not do what it was asked; the message says, in one line, what to do."""
 
 
+class AccessDenied(StoreUnavailable):
+    """The store does not say whether a file is there."""
+
+
 @dataclass(frozen=True)
 class Stored:
     """What came of a put."""
@@ -22,7 +26,7 @@ class Stored:
     """``s3://bucket/key``, or the path of the file."""
     etag: str
     created: bool
-    """False when a file was there already, and was left as it is."""
+    """False when a file was there already, or the store did not confirm: read what is there."""
 
 
 class Store(Protocol):
@@ -53,7 +57,10 @@ class Store(Protocol):
         """Remove *key* and its metadata. Raises StoreUnavailable."""
 
     def get(self, key: str) -> bytes | None:
-        """Return the bytes under *key*, or None. Raises StoreUnavailable."""
+        """Return the bytes under *key*, or None if it is certain that there are none.
+
+        Raises AccessDenied and StoreUnavailable.
+        """
 
     def locate(self, key: str) -> str:
         """Return the location that *key* has here."""

@@ -20,12 +20,12 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from miso_scrapy.store import Stored, StoreUnavailable
+from miso_scrapy.store import AccessDenied, Stored, StoreUnavailable
 
-# Every wait is bounded: 3 tries of at most 5 s to connect and 20 s to answer.
+# Every wait is bounded: 3 tries of at most 5 s to connect and 10 s to answer.
 _CONFIG = Config(
     connect_timeout=5,
-    read_timeout=20,
+    read_timeout=10,
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=10,
 )
@@ -49,6 +49,7 @@ class S3Store:
         """
         bucket = settings["S3_BUCKET"]
         logging.getLogger("botocore").setLevel(logging.WARNING)  # at INFO it tells of its chain
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # at WARNING of what we retry
         if bool(settings.get("AWS_ACCESS_KEY_ID")) != bool(settings.get("AWS_SECRET_ACCESS_KEY")):
             raise StoreUnavailable(
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together: give both as settings, or "
@@ -119,15 +120,22 @@ class S3Store:
             raise self._explained(f"refuses {key}", error) from error
         except BotoCoreError as error:
             raise self._explained(f"did not take {key}", error) from error
+        if "ETag" not in answer:  # the headers were cut off
+            return Stored(self.locate(key), "", created=False)
         return Stored(self.locate(key), answer["ETag"].strip('"'), created=True)
 
     def get(self, key: str) -> bytes | None:
-        """Return the object under *key*, or None: also where a missing one answers 403."""
+        """Return the object under *key*, or None. Without s3:ListBucket a missing one answers 403."""
         try:
             body: bytes = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         except ClientError as error:
-            if _code(error) in (*_MISSING, *_FORBIDDEN):
+            if _code(error) in _MISSING:
                 return None
+            if _code(error) in _FORBIDDEN:
+                raise AccessDenied(
+                    f"{self.locate(key)} is not ours to read, or not there: grant s3:GetObject, and "
+                    "s3:ListBucket to be told which"
+                ) from error
             raise self._explained(f"does not give {key}", error) from error
         except BotoCoreError as error:
             raise self._explained(f"did not give {key}", error) from error
@@ -162,7 +170,9 @@ class S3Store:
             raise self._explained("cannot be listed (s3:ListBucket)", error) from error
 
     def _explained(self, what: str, error: Exception) -> StoreUnavailable:
-        if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
+        if _is_overloaded(error):
+            advice = "S3 is overloaded or in trouble, try again later"
+        elif isinstance(error, (NoCredentialsError, PartialCredentialsError)):
             advice = "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         elif isinstance(error, ClientError):
             advice = "check S3_BUCKET, the credentials and their permissions"
@@ -170,6 +180,13 @@ class S3Store:
             advice = "check the network, AWS_ENDPOINT_URL and the region"
         reason = " ".join(str(error).split())
         return StoreUnavailable(f"the bucket {self.bucket} {what}: {reason}; {advice}")
+
+
+def _is_overloaded(error: Exception) -> bool:
+    if not isinstance(error, ClientError):
+        return False
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status >= 500 or _code(error) == "SlowDown"
 
 
 def _code(error: ClientError) -> str:
