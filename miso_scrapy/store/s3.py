@@ -22,10 +22,10 @@ from botocore.exceptions import (
 
 from miso_scrapy.store import AccessDenied, Stored, StoreUnavailable
 
-# Every wait is bounded: 3 tries of at most 5 s to connect and 10 s to answer.
+# Every wait is bounded: 3 tries of at most 5 s to connect and 8 s to answer.
 _CONFIG = Config(
     connect_timeout=5,
-    read_timeout=10,
+    read_timeout=8,
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=10,
 )
