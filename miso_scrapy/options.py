@@ -17,6 +17,8 @@ class Options:
     """What the settings say, checked. README.md lists them all."""
 
     api_url: str
+    publish_delay: float
+    """Seconds."""
     require_coverage: bool
     environment: str
     data_dir: Path
@@ -58,6 +60,7 @@ class Options:
             )
         return cls(
             api_url=api_url,
+            publish_delay=_number(settings, "MISO_PUBLISH_DELAY"),
             require_coverage=_flag(settings, "MISO_REQUIRE_COVERAGE"),
             environment=environment,
             data_dir=Path(settings.get("MISO_DATA_DIR") or "data").absolute(),
@@ -87,12 +90,19 @@ def _flag(settings: BaseSettings, name: str) -> bool:
 
 
 def _positive(settings: BaseSettings, name: str) -> float:
+    number = _number(settings, name)
+    if number == 0:
+        raise ValueError(f"{name}={settings.get(name)!r} is no positive number")
+    return number
+
+
+def _number(settings: BaseSettings, name: str) -> float:
     text = settings.get(name)
     try:
         number = float(text)
     except (TypeError, ValueError):
-        number = 0
-    if not 0 < number < 1e9:
+        number = -1
+    if not 0 <= number < 1e9:
         raise ValueError(f"{name}={text!r} is no positive number")
     return number
 

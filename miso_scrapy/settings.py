@@ -20,6 +20,10 @@ MISO_API_URL = os.environ.get(
     "MISO_API_URL", "https://public-api.misoenergy.org/api/RealTimeTotalLoad"
 )
 
+# How long after its time a candidate of the future is fetched, in seconds: MISO needs a while to
+# publish it. Default 60. Environment: MISO_PUBLISH_DELAY
+MISO_PUBLISH_DELAY = os.environ.get("MISO_PUBLISH_DELAY", "60")
+
 # A snapshot of today is not filed under another day. 0 files it all the same, marked
 # `"covered": false`: for a replay of one's own. Default 1. Environment: MISO_REQUIRE_COVERAGE
 MISO_REQUIRE_COVERAGE = os.environ.get("MISO_REQUIRE_COVERAGE", "1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -24,8 +25,8 @@ _WAIT = 0.1
 class ClaimMiddleware:
     """Let a candidate's request, or snapshot from the quarantine, through once it is claimed.
 
-    Registered candidates are counted as skipped. Those that another worker holds are left until the
-    end of the range; then this worker waits for each, and takes it over if its lease runs out.
+    Registered candidates are counted as skipped. Those that another worker holds are asked for again
+    while there is nothing else to do, and taken over if the lease runs out.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -43,19 +44,31 @@ class ClaimMiddleware:
             async for request in start:
                 yield request
             return
-        held: list[Request | Snapshot] = []
-        async for wanted in start:
-            self.crawler.stats.inc_value(CANDIDATES)
-            step = await self._claim(archive, wanted)
-            if step == Step.CLAIMED:
-                yield wanted
-            elif step == Step.HELD:
-                held.append(wanted)
-        for wanted in held:
-            while (step := await self._claim(archive, wanted)) == Step.HELD:
-                await asyncio.sleep(_WAIT)
-            if step == Step.CLAIMED:
-                yield wanted
+        held: deque[Request | Snapshot] = deque()
+        coming: asyncio.Task[Any] | None = asyncio.create_task(_next(start))
+        try:
+            while coming or held:
+                # What comes next goes first; while nothing does, those that are held are asked for.
+                if coming:
+                    await asyncio.wait({coming}, timeout=_WAIT if held else None)
+                else:
+                    await asyncio.sleep(_WAIT)
+                if coming and coming.done():
+                    wanted = coming.result()
+                    coming = asyncio.create_task(_next(start)) if wanted else None
+                    if wanted is None:
+                        continue
+                    self.crawler.stats.inc_value(CANDIDATES)
+                else:
+                    wanted = held.popleft()
+                step = await self._claim(archive, wanted)
+                if step == Step.CLAIMED:
+                    yield wanted
+                elif step == Step.HELD:
+                    held.append(wanted)
+        finally:
+            if coming:
+                coming.cancel()
 
     async def _claim(self, archive: Archive, wanted: Request | Snapshot) -> Step:
         """Claim the candidate; count it where it ends here."""
@@ -72,3 +85,8 @@ class ClaimMiddleware:
         if step not in (Step.CLAIMED, Step.HELD):
             self.crawler.stats.inc_value(outcome.stat)
         return step
+
+
+async def _next(start: AsyncIterator[Any]) -> Any:
+    """Return what *start* yields next, or None at its end."""
+    return await anext(start, None)

@@ -27,6 +27,9 @@ class MisoRequeueSpider(Spider):
             for key in filter(quarantine.is_body, keys):
                 if snapshot := await asyncio.to_thread(self._read, key):
                     yield snapshot
+            # Without requests, the engine would notice the end of the last item 5 s late.
+            while (slot := self.crawler.engine.scraper.slot) and not slot.is_idle():
+                await asyncio.sleep(0.02)
         except StoreUnavailable as error:
             Archive.of(self.crawler).stop(error)
 

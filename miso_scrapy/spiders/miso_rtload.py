@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scrapy import Request, Spider, signals
@@ -50,6 +51,7 @@ class MisoRtloadSpider(Spider):
     ) -> None:
         super().__init__()
         self.api_url = ""
+        self.publish_delay = timedelta()
         # Schedulers add arguments of their own, such as Scrapyd's _job.
         if unknown := [name for name in others if not name.startswith("_")]:
             raise ValueError(
@@ -64,18 +66,34 @@ class MisoRtloadSpider(Spider):
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> MisoRtloadSpider:
         """Make it for *crawler*. Raises ValueError, with one line for the user."""
         spider = super().from_crawler(crawler, *args, **kwargs)
-        spider.api_url = Options.from_settings(crawler.settings).api_url
+        options = Options.from_settings(crawler.settings)
+        spider.api_url = options.api_url
+        spider.publish_delay = timedelta(seconds=options.publish_delay)
         return spider
 
     async def start(self) -> AsyncIterator[Request]:
-        """Yield a request per candidate, each only when the one before is on its way."""
+        """Yield a request per candidate, each only when the one before is on its way.
+
+        A range that reaches into the future is followed: each candidate when it is due.
+        """
         self.logger.info(
             "Candidates: %d, %s, from %s", len(self.candidates), self.candidates, self.api_url
         )
+        follow = self.candidates.last > datetime.now(UTC)
         for candidate in self.candidates:
+            if follow:
+                await self._due(candidate)
             if self.crawler.engine.needs_backout():
                 await self.crawler.signals.wait_for(signals.scheduler_empty)
             yield self.request_for(candidate)
+
+    async def _due(self, candidate: datetime) -> None:
+        """Wait until *candidate* is published; not at all for one that is overdue.
+
+        By the machine's clock, looked at each second: it may jump, and the machine may sleep.
+        """
+        while (left := candidate + self.publish_delay - datetime.now(UTC)) > timedelta():
+            await asyncio.sleep(min(left.total_seconds(), 1))
 
     def request_for(self, candidate: datetime) -> Request:
         """Return the request for *candidate*. The URL is the same for all: nothing is to filter."""

@@ -1,0 +1,83 @@
+"""Follow mode: a range that reaches into the future is fetched as its candidates come due."""
+
+import os
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from miso_scrapy.feed.candidate import floor_to_interval
+from tests.conftest import SCRAPY, Run
+from tests.scripted import read_until, started
+
+faketime = pytest.mark.skipif(
+    not shutil.which("faketime"), reason="needs Debian's package faketime (as root)"
+)
+
+
+@pytest.fixture
+def sped_up(tmp_path, environment):
+    """Run a crawl whose clock runs 60 times as fast: a minute of the feed is a second."""
+
+    def run(**arguments):
+        args = [part for item in arguments.items() for part in ("-a", "{}={}".format(*item))]
+        done = subprocess.run(
+            ["faketime", "-f", "+0 x60", SCRAPY, "crawl", "miso_rtload", *args],
+            cwd=tmp_path,
+            # The registry's leases and time-outs run by the fast clock, too.
+            env={**environment, "REGISTRY_CLAIM_TTL": "600", "DOWNLOAD_TIMEOUT": "600"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        return Run(done.returncode, done.stdout + done.stderr)
+
+    return run
+
+
+def iso(instant):
+    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@faketime
+def test_a_range_into_the_future_catches_up_and_then_follows(sped_up, feed, archive):
+    now = floor_to_interval(datetime.now(UTC))
+    first, last = now - timedelta(minutes=10), now + timedelta(minutes=15)
+    feed.set(clock=first.isoformat(), advance=5)
+    run = sped_up(start=iso(first), end=iso(last))
+    assert run.status == 0, run.log
+    # Past candidates share the answer of a minute; those to come are fetched one by one.
+    assert run.outcomes.get("stored", 0) + run.outcomes.get("duplicate", 0) == 6
+    assert run.outcomes["stored"] >= 4
+    fetched = [
+        datetime.fromisoformat(archive.document(path)["collection_metadata"]["collected_at"])
+        for path in archive.files()
+        if datetime.strptime(path[-23:-8], "%Y%m%d_%H%M%S").replace(tzinfo=UTC) > now
+    ]
+    assert len(fetched) >= 2
+    for path in archive.files():
+        candidate = datetime.strptime(path[-23:-8], "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
+        collected = archive.document(path)["collection_metadata"]["collected_at"]
+        assert datetime.fromisoformat(collected) >= candidate + timedelta(seconds=60)
+
+
+def test_a_candidate_to_come_is_not_fetched_before_it_is_due_and_a_stop_is_obeyed_at_once(
+    feed, environment, tmp_path
+):
+    start = floor_to_interval(datetime.now(UTC)) + timedelta(hours=1)
+    args = ("-a", f"start={iso(start)}", "-a", f"end={iso(start + timedelta(days=1))}")
+    with started(tmp_path, environment, *args) as process:
+        read_until(process, "Candidates: 289")
+        process.terminate()
+        process.wait(20)
+    assert process.returncode == 0
+    assert feed.requests == []
+
+
+def test_an_overdue_range_is_not_waited_for(crawl, feed):
+    start = floor_to_interval(datetime.now(UTC)) - timedelta(minutes=5)
+    feed.set(clock=start.isoformat(), advance=5)
+    run = crawl(start=iso(start), end=iso(start), env={"MISO_PUBLISH_DELAY": "100000"})
+    assert run.outcomes == {"stored": 1}
+    assert os.environ.get("FAKETIME") is None
