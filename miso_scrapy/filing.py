@@ -40,6 +40,6 @@ def filed_from(identifier: str, location: str, body: bytes) -> Filed:
         covered=bool(metadata.get("covered", True)),
         etag=hashlib.md5(body, usedforsecurity=False).hexdigest(),
         size=len(body),
-        body_size=int(metadata.get("body_size", 0)),
+        body_size=size if isinstance(size := metadata.get("body_size"), int) else 0,
         adopted=True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import ssl
@@ -91,9 +92,10 @@ class Notifier:
             logger.info("sent %d messages that were owed", len(acknowledged))
 
     async def close(self) -> None:
-        """Let go of the broker."""
+        """Let go of the broker. What it has not acknowledged waits in the outbox."""
         if self._writer is not None:
-            await asyncio.to_thread(self._writer.close)
+            with contextlib.suppress(Exception):
+                await asyncio.to_thread(self._writer.close)
 
     def _send(
         self, messages: Sequence[tuple[str, str]]
@@ -137,6 +139,8 @@ def security_options(settings: BaseSettings) -> dict[str, Any]:
         # Not by the writer's own ssl_ arguments: they turn the check of the host name off.
         try:
             context = ssl.create_default_context(cafile=files.get("KAFKA_SSL_CAFILE"))
+            if "KAFKA_SSL_KEYFILE" in files and "KAFKA_SSL_CERTFILE" not in files:
+                raise ValueError("KAFKA_SSL_KEYFILE needs KAFKA_SSL_CERTFILE")
             if certificate := files.get("KAFKA_SSL_CERTFILE"):
                 context.load_cert_chain(
                     certificate,

@@ -49,7 +49,7 @@ def exit_status(stats: Mapping[str, Any]) -> int:
     ended_well = stats.get("finish_reason") in ("finished", "shutdown")
     complete = good == stats.get(CANDIDATES, 0)
     told = not stats.get("miso/owed", 0) and not stats.get("miso/lost", 0)
-    return 0 if ended_well and complete and told else 1
+    return 0 if ended_well and complete and told and not stats.get("miso/unfinished", 0) else 1
 
 
 def count(number: int, noun: str) -> str:

@@ -5,13 +5,19 @@ Scrapy's HTTP cache serves the rest. Here is what it may keep, and where.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import pickle
+import tempfile
+import time
 from pathlib import Path
 
 from scrapy import Request, Spider
-from scrapy.extensions.httpcache import DummyPolicy, FilesystemCacheStorage
+from scrapy.extensions.httpcache import DummyPolicy
 from scrapy.http import Response
 from scrapy.settings import BaseSettings
+from scrapy.utils.response import response_from_dict
 
 from miso_scrapy.feed.shape import error_in
 
@@ -26,26 +32,51 @@ class FeedCachePolicy(DummyPolicy):
         return response.status == 200 and error_in(response.body) is None
 
 
-class FeedCacheStorage(FilesystemCacheStorage):
-    """The cache below MISO_DATA_DIR, so that the runs of one archive share it."""
+class FeedCacheStorage:
+    """One file an answer, below MISO_DATA_DIR, so that the runs of one archive share it.
+
+    Each file is replaced whole. Scrapy's own storage writes an answer's parts one after the other:
+    a kill in between leaves a new time beside an old body, which would be filed as new.
+    """
 
     def __init__(self, settings: BaseSettings) -> None:
-        # An absolute path: Scrapy resolves others by scrapy.cfg, which a deployed egg does not have.
-        super().__init__(
-            BaseSettings(
-                {
-                    "HTTPCACHE_DIR": str(Path(settings["MISO_DATA_DIR"]).absolute() / ".httpcache"),
-                    "HTTPCACHE_EXPIRATION_SECS": settings.getint("HTTPCACHE_EXPIRATION_SECS"),
-                    "HTTPCACHE_GZIP": settings.getbool("HTTPCACHE_GZIP"),
-                }
-            )
-        )
+        self.directory = Path(settings["MISO_DATA_DIR"]).absolute() / ".httpcache"
+        self.lifetime = settings.getint("HTTPCACHE_EXPIRATION_SECS")
+
+    def open_spider(self, spider: Spider) -> None:
+        """Take the fingerprinter that tells requests apart."""
+        self._fingerprinter = spider.crawler.request_fingerprinter
+
+    def close_spider(self, spider: Spider) -> None:
+        """Keep what is there, for the next run."""
+
+    def retrieve_response(self, spider: Spider, request: Request) -> Response | None:
+        """Return the answer to *request* that is kept, if it is young enough."""
+        try:
+            fetched_at, answer = pickle.loads(self._path(request).read_bytes())  # noqa: S301
+        except (OSError, EOFError, ValueError, pickle.UnpicklingError):
+            return None
+        if not 0 <= time.time() - fetched_at <= self.lifetime:
+            return None
+        request.meta["cache_timestamp"] = fetched_at
+        return response_from_dict(answer)
 
     def store_response(self, spider: Spider, request: Request, response: Response) -> None:
         """Keep *response*, or go without where the disk does not take it."""
+        temporary = None
         try:
-            super().store_response(spider, request, response)
+            self.directory.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=self.directory)
+            with os.fdopen(descriptor, "wb") as file:
+                pickle.dump((time.time(), response.to_dict()), file)
+            Path(temporary).replace(self._path(request))
         except OSError as error:
             logger.warning(
                 "The answer is not kept for the next minute: %s; check MISO_DATA_DIR", error
             )
+            if temporary:
+                with contextlib.suppress(OSError):
+                    Path(temporary).unlink()
+
+    def _path(self, request: Request) -> Path:
+        return self.directory / self._fingerprinter.fingerprint(request).hex()

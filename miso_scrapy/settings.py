@@ -122,8 +122,8 @@ KAFKA_SSL_PASSWORD = os.environ.get("KAFKA_SSL_PASSWORD", "")
 KAFKA_SASL_MECHANISM = os.environ.get("KAFKA_SASL_MECHANISM", "")  # PLAIN, SCRAM-SHA-256, -512
 KAFKA_SASL_USERNAME = os.environ.get("KAFKA_SASL_USERNAME", "")
 KAFKA_SASL_PASSWORD = os.environ.get("KAFKA_SASL_PASSWORD", "")
-# How long a broker may keep us waiting, in seconds: once per run, not per message. Default 10.
-# Environment: KAFKA_TIMEOUT
+# How long a broker that is down may keep us waiting, in seconds: at most once a minute, not per
+# message. Default 10. Environment: KAFKA_TIMEOUT
 KAFKA_TIMEOUT = os.environ.get("KAFKA_TIMEOUT", "10")
 
 # --- The way through (https://docs.scrapy.org/en/latest/topics/item-pipeline.html) -----------------

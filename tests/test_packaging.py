@@ -268,6 +268,7 @@ def test_a_pipeline_never_imports_another(tmp_path, name):
 VARIABLES = {
     "MISO_API_URL": "http://127.0.0.1:1/api",
     "MISO_REQUIRE_COVERAGE": "0",
+    "MISO_PUBLISH_DELAY": "30",
     "MISO_DATA_DIR": "/tmp/elsewhere",
     "DOWNLOAD_TIMEOUT": "7.5",
     "RETRY_TIMES": "9",
@@ -297,6 +298,7 @@ VARIABLES = {
 DEFAULTS = {
     "MISO_API_URL": "https://public-api.misoenergy.org/api/RealTimeTotalLoad",
     "MISO_REQUIRE_COVERAGE": "1",
+    "MISO_PUBLISH_DELAY": "60",
     "MISO_DATA_DIR": "data",
     "DOWNLOAD_TIMEOUT": "30",
     "ENVIRONMENT": "dev",

@@ -20,7 +20,7 @@ from miso_scrapy.notify import message_of
 from miso_scrapy.options import Options
 from miso_scrapy.outcomes import count
 from miso_scrapy.registry.client import RegistryUnavailable
-from miso_scrapy.store import Store, StoreUnavailable
+from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
 
 _AT_ONCE = 200
 
@@ -41,7 +41,7 @@ class Command(ScrapyCommand):
         parser.add_argument(
             "--announce",
             action="store_true",
-            help="owe a Kafka message for every file, for when messages were owed and are lost",
+            help="owe a Kafka message for every file, not only for those that were not registered",
         )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
@@ -64,6 +64,7 @@ async def _reindex(store: Store, options: Options, *, announce: bool) -> int:
     unreadable = registered = kept = 0
     async with open_registry(options) as registry:
         keys = store.keys(ROOT)
+        await registry.forget_quarantine()
         # A person sees a bar; a log gets the last line only.
         with tqdm(unit=" files", disable=None, file=sys.stderr) as progress:
             while batch := await asyncio.to_thread(lambda: list(itertools.islice(keys, _AT_ONCE))):
@@ -73,10 +74,16 @@ async def _reindex(store: Store, options: Options, *, announce: bool) -> int:
                     kept += 1
                 files = [key for key in batch if identifier_in(key)]
                 filed, faults = await asyncio.to_thread(_read, store, files)
+                # What the registry does not know may never have been announced.
+                owed = {file.identifier for file in filed} if announce else set()
+                if options.kafka_topic:
+                    owed |= await registry.unregistered([file.identifier for file in filed])
                 await registry.restore(
-                    (file.identifier, file.fingerprint, message_of(file, options.environment))
-                    if announce
-                    else (file.identifier, file.fingerprint, "")
+                    (
+                        file.identifier,
+                        file.fingerprint,
+                        message_of(file, options.environment) if file.identifier in owed else "",
+                    )
                     for file in filed
                 )
                 registered += len(filed)
@@ -93,7 +100,12 @@ async def _reindex(store: Store, options: Options, *, announce: bool) -> int:
 def _read(store: Store, keys: Iterable[str]) -> tuple[list[Filed], list[str]]:
     filed, faults = [], []
     for key in keys:
-        identifier, body = identifier_in(key), store.get(key)
+        identifier = identifier_in(key)
+        try:
+            body = store.get(key)
+        except AccessDenied as error:
+            faults.append(str(error))
+            continue
         if body is None or identifier is None:  # gone since it was listed
             continue
         try:

@@ -14,7 +14,7 @@ from scrapy.exceptions import CloseSpider, NotConfigured
 from miso_scrapy.connections import open_registry, open_store
 from miso_scrapy.feed.document import UnreadableDocument, key_of
 from miso_scrapy.filing import filed_from
-from miso_scrapy.items import Filed
+from miso_scrapy.items import Filed, Snapshot
 from miso_scrapy.notify import Notifier, message_of
 from miso_scrapy.options import Options
 from miso_scrapy.outcomes import count
@@ -101,6 +101,11 @@ class Archive:
         """Return the message that *filed* owes, or nothing where nobody is to be notified."""
         return message_of(filed, self.options.environment) if self.notifier else ""
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the run ends for want of its store or registry."""
+        return self._stopping is not None
+
     def stop(self, error: StoreUnavailable | RegistryUnavailable) -> None:
         """End the run: without its store or registry, it would fetch what it cannot file."""
         if self._stopping is None:
@@ -131,9 +136,9 @@ class Archive:
 
     async def _dropped(self, item: Any) -> None:
         """Give up the claim of a candidate that ends before it is registered."""
-        names = {item.identifier, getattr(item, "home", ""), getattr(item, "also", "")}
+        names = {item.identifier, item.home} - {""}
         with contextlib.suppress(RegistryUnavailable):  # its lease runs out by itself
-            if self.registry:
+            if self.registry and isinstance(item, Snapshot):
                 await self.registry.leave(*names)
 
     async def _close(self) -> None:
@@ -152,8 +157,6 @@ class Archive:
                 if self.notifier:
                     logger.error("What is owed to the Kafka topic is not known: %s", error)
                     stats.set_value("miso/owed", 1)
-        if self.notifier:
-            await self.notifier.close()
         stats.set_value("miso/outbox", outbox)
         stats.set_value("miso/lost", lost)
         stats.inc_value("miso/owed", outbox if self.notifier else 0)
@@ -170,4 +173,8 @@ class Archive:
                 count(lost, "message"),
                 self.options.kafka_topic,
             )
-        await self._connections.aclose()
+        try:
+            if self.notifier:
+                await self.notifier.close()
+        finally:
+            await self._connections.aclose()

@@ -45,7 +45,7 @@ class Outcomes:
             self.stats.inc_value(exception.outcome.stat)
 
     def _error(self, item: Any) -> None:
-        if isinstance(item, Snapshot | Filed):
+        if isinstance(item, Snapshot):
             self.stats.inc_value(Outcome.FAILED.stat)
 
     def _closed(self, spider: Spider, reason: str) -> None:
@@ -58,9 +58,10 @@ class Outcomes:
             self.stats.inc_value(Outcome.FAILED.stat, missing)
         elif missing:  # stopped: what was not fetched any more was no candidate of this run
             self.stats.inc_value(CANDIDATES, -missing)
-        wanted = len(getattr(spider, "candidates", ()))
+        wanted = getattr(spider, "due_candidates", int)()
         if reason != "finished" and ended < wanted:
-            logger.info(
+            self.stats.set_value("miso/unfinished", wanted - ended)
+            logger.warning(
                 "Stopped after %d of %s: run the same range again",
                 ended,
                 count(wanted, "candidate"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -49,14 +50,20 @@ class Quarantine:
         if not isinstance(item, Snapshot) or not isinstance(exception, Dropped):
             return
         if item.quarantined:
-            if exception.outcome in (Outcome.DUPLICATE, Outcome.SKIPPED):
+            if exception.outcome == Outcome.DUPLICATE and await self._is_stored(item):
                 await self._let_go(item.quarantined)
             return
         try:
             if await self._belongs(item, exception.outcome):
                 await self._keep(item, str(exception))
-        except (StoreUnavailable, RegistryUnavailable) as error:
+        except StoreUnavailable as error:
             logger.error("lost %s: its body cannot be kept: %s", item.identifier, error)
+
+    async def _is_stored(self, item: Snapshot) -> bool:
+        registry = self.archive.registry
+        with contextlib.suppress(RegistryUnavailable):
+            return registry is not None and bool(await registry.stored_as(item.fingerprint))
+        return False
 
     async def _belongs(self, item: Snapshot, outcome: Outcome) -> bool:
         if outcome == Outcome.INVALID:
@@ -64,7 +71,12 @@ class Quarantine:
         if outcome != Outcome.UNCOVERED:
             return False
         registry = self.archive.registry
-        return registry is None or not await registry.stored_as(fingerprint(item.data))
+        if registry is None:
+            return True
+        try:
+            return not await registry.stored_as(fingerprint(item.data))
+        except RegistryUnavailable:
+            return True  # rather kept twice than lost
 
     async def _keep(self, item: Snapshot, reason: str) -> None:
         name = quarantine.hash_of(item.body)
@@ -72,11 +84,18 @@ class Quarantine:
             return
         self._kept.add(name)
         registry = self.archive.registry
-        if registry is None or not await registry.is_quarantined(name):
+        with contextlib.suppress(RegistryUnavailable):
+            if registry is not None and await registry.is_quarantined(name):
+                return
+        try:
             key = await asyncio.to_thread(quarantine.keep, self.archive.store, item, reason)
+        except StoreUnavailable:
+            self._kept.discard(name)
+            raise
+        logger.info("kept what came for %s at %s", item.identifier, self._locate(key))
+        with contextlib.suppress(RegistryUnavailable):  # its name is its hash: it is not kept twice
             if registry is not None:
                 await registry.quarantine(name)
-            logger.info("kept what came for %s at %s", item.identifier, self._locate(key))
 
     async def _scraped(self, item: Any) -> None:
         if isinstance(item, Filed) and item.quarantined:

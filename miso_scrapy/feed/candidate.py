@@ -71,15 +71,17 @@ def parse_range(start: str | None, end: str | None, now: datetime) -> CandidateR
             raise ValueError("end needs a start: give -a start=... as well")
         current = floor_to_interval(now)
         return CandidateRange(current, current)
-    first = floor_to_interval(_parse("start", start))
+    begin = _parse("start", start)
+    first = floor_to_interval(begin)
     if end is None:
         last = floor_to_interval(now)
         if last < first:
             raise ValueError(f"start={start!r} lies in the future: give -a end=... as well")
         return CandidateRange(first, last)
-    last = floor_to_interval(_parse("end", end))
+    finish = _parse("end", end)
+    last = floor_to_interval(finish)
     excluded = _is_bare_date(end)
-    if last < first or (excluded and last == first):
+    if finish < begin or (excluded and last <= first):
         raise ValueError(f"end={end!r} is not after start={start!r}")
     if excluded:
         last -= INTERVAL

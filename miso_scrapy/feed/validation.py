@@ -10,12 +10,14 @@ import json
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
 
 from miso_scrapy.feed.ref_id import parse_ref_id
 
+_ENOUGH = 100  # a body of 5 MB can have a million faults
 _KINDS = {"number": "a number", "array": "a list", "object": "an object", "string": "text"}
 
 
@@ -49,7 +51,7 @@ def problem(data: Any) -> str | None:
 def _explain(data: Any) -> str:
     from jsonschema import Draft202012Validator
 
-    errors = list(Draft202012Validator(schema()).iter_errors(data))
+    errors = list(islice(Draft202012Validator(schema()).iter_errors(data), _ENOUGH))
     if not errors:  # the two differ: a NaN is a number to one of them
         error = next(_validator().iter_errors(data))
         return f"{_path(error.instance_path)}: {error.message}"
@@ -81,7 +83,10 @@ def _path(parts: Iterable[str | int]) -> str:
 
 
 def _more(errors: list[Any]) -> str:
-    return f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    if len(errors) < 2:
+        return ""
+    least = "at least " if len(errors) == _ENOUGH else ""
+    return f" (and {least}{len(errors) - 1} more)"
 
 
 def _short(value: Any) -> str:

@@ -12,7 +12,6 @@ from scrapy import Request
 from scrapy.crawler import Crawler
 
 from miso_scrapy.extensions.archive import Archive
-from miso_scrapy.items import Snapshot
 from miso_scrapy.outcomes import CANDIDATES, Outcome
 from miso_scrapy.registry.client import RegistryUnavailable, Step
 from miso_scrapy.store import StoreUnavailable
@@ -23,7 +22,7 @@ _WAIT = 0.1
 
 
 class ClaimMiddleware:
-    """Let a candidate's request, or snapshot from the quarantine, through once it is claimed.
+    """Let a candidate's request through once the candidate is claimed.
 
     Registered candidates are counted as skipped. Those that another worker holds are asked for again
     while there is nothing else to do, and taken over if the lease runs out.
@@ -44,7 +43,7 @@ class ClaimMiddleware:
             async for request in start:
                 yield request
             return
-        held: deque[Request | Snapshot] = deque()
+        held: deque[Request] = deque()
         coming: asyncio.Task[Any] | None = asyncio.create_task(_next(start))
         try:
             while coming or held:
@@ -70,11 +69,11 @@ class ClaimMiddleware:
             if coming:
                 coming.cancel()
 
-    async def _claim(self, archive: Archive, wanted: Request | Snapshot) -> Step:
+    async def _claim(self, archive: Archive, wanted: Request) -> Step:
         """Claim the candidate; count it where it ends here."""
         if archive.registry is None:
             return Step.CLAIMED
-        identifier = wanted.meta["identifier"] if isinstance(wanted, Request) else wanted.identifier
+        identifier = wanted.meta["identifier"]
         outcome = Outcome.SKIPPED
         try:
             step = await archive.claim(identifier)

@@ -12,6 +12,7 @@ from scrapy.crawler import Crawler
 from scrapy.downloadermiddlewares.retry import RetryMiddleware
 from scrapy.http import Response
 
+from miso_scrapy.extensions.archive import Archive
 from miso_scrapy.feed.shape import error_in
 from miso_scrapy.options import Options
 
@@ -41,6 +42,8 @@ class BackoffRetryMiddleware(RetryMiddleware):
     ) -> Request | Response:
         """Retry *response* if it is an error that may pass."""
         reason: str | None = None
+        if request.meta.get("dont_retry", False):
+            return response
         if response.status >= 500 or response.status in self.retry_http_codes:
             reason = f"HTTP {response.status}"
         elif response.status == 200:
@@ -75,9 +78,13 @@ class BackoffRetryMiddleware(RetryMiddleware):
         """Wait; False if the run is being stopped meanwhile."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        while self.crawler.crawling and (left := until - loop.time()) > 0:
+        while not self._stopping() and (left := until - loop.time()) > 0:
             await asyncio.sleep(min(left, 0.2))
-        return self.crawler.crawling
+        return not self._stopping()
+
+    def _stopping(self) -> bool:
+        archive = self.crawler.get_extension(Archive)
+        return not self.crawler.crawling or (archive is not None and archive.stopping)
 
 
 def _retry_after(response: Response) -> float | None:

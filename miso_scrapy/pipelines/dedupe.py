@@ -33,6 +33,8 @@ class DedupePipeline:
         item.home = item.identifier
         if self.archive.registry is None:
             return item
+        # A living worker's lease never runs out: were two to wait for one another, one must give up.
+        patience = asyncio.get_running_loop().time() + 2 * self.archive.options.claim_ttl
         try:
             while True:
                 step, about = await self.archive.registry.hold(
@@ -47,6 +49,12 @@ class DedupePipeline:
                             Outcome.DUPLICATE, f"same content as {about}", log_level="INFO"
                         )
                     case Step.HELD:
+                        if asyncio.get_running_loop().time() > patience:
+                            raise Dropped(
+                                Outcome.FAILED,
+                                f"another worker is storing the same content, as {about}; run the "
+                                "same range again",
+                            )
                         await asyncio.sleep(_WAIT)
                     case Step.LOST:
                         # This process stood still for longer than its lease.

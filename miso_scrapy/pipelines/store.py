@@ -8,8 +8,9 @@ from scrapy.crawler import Crawler
 
 from miso_scrapy.extensions.archive import Archive
 from miso_scrapy.feed.candidate import candidate_of
+from miso_scrapy.feed.coverage import covers
 from miso_scrapy.feed.document import UnreadableDocument, collection_metadata, key_of, pack
-from miso_scrapy.feed.ref_id import iso_utc
+from miso_scrapy.feed.ref_id import iso_utc, parse_ref_id
 from miso_scrapy.filing import filed_from
 from miso_scrapy.items import Filed, Snapshot
 from miso_scrapy.outcomes import Dropped, Outcome
@@ -24,7 +25,6 @@ class StorePipeline:
 
     def __init__(self, crawler: Crawler) -> None:
         self.archive = Archive.of(crawler)
-        self.overwrite = self.archive.force or getattr(crawler.spider, "skip_hash_check", False)
         self._refusals = 0
 
     @classmethod
@@ -36,18 +36,23 @@ class StorePipeline:
         """Return the record of what is filed now, or drop the candidate as failed."""
         store, key = self.archive.store, key_of(item.home)
         candidate = candidate_of(item.home)
+        covered = item.covered
+        if item.home != item.identifier:
+            covered = covers(parse_ref_id(item.data["RefId"]), candidate)
         metadata = collection_metadata(
             candidate=candidate,
             collected_at=item.collected_at,
             source_url=item.source_url,
             source_ref_id=item.source_ref_id,
             body_size=len(item.body),
-            covered=item.covered,
+            covered=covered,
         )
         body = pack(item.data, metadata)
         labels = {"fingerprint": item.fingerprint, "source-ref-id": item.source_ref_id or ""}
         try:
-            stored = await asyncio.to_thread(store.put, key, body, labels, overwrite=self.overwrite)
+            stored = await asyncio.to_thread(
+                store.put, key, body, labels, overwrite=self.archive.force
+            )
             filed = (
                 Filed(
                     identifier=item.home,
@@ -57,7 +62,7 @@ class StorePipeline:
                     candidate=iso_utc(candidate),
                     collected_at=metadata["collected_at"],
                     source_url=item.source_url,
-                    covered=item.covered,
+                    covered=covered,
                     etag=stored.etag,
                     size=len(body),
                     body_size=len(item.body),
@@ -71,7 +76,8 @@ class StorePipeline:
                 self.archive.stop(error)
             raise Dropped(Outcome.FAILED, f"{error}; then run the same range again") from None
         self._refusals = 0
-        filed.quarantined = item.quarantined
+        if filed.fingerprint == item.fingerprint:
+            filed.quarantined = item.quarantined
         if item.home != item.identifier:
             filed.also = item.identifier
         return filed
@@ -80,12 +86,13 @@ class StorePipeline:
         there = await asyncio.to_thread(self.archive.store.get, key)
         try:
             if there is None:
-                raise UnreadableDocument("no permission to read it")
+                raise UnreadableDocument("it is gone again")
             filed = filed_from(item.home, stored.location, there)
         except UnreadableDocument as error:
-            raise StoreUnavailable(
+            raise Dropped(
+                Outcome.FAILED,
                 f"{stored.location} is there and cannot be read: {error}; move it away, or file it "
-                "again with force=1"
+                "again with force=1",
             ) from None
         if item.home != item.identifier and filed.fingerprint != item.fingerprint:
             raise StoreUnavailable(f"{stored.location} was taken by other content meanwhile")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any
@@ -72,13 +72,17 @@ class Registry:
     @classmethod
     def connect(cls, url: str, prefix: str, ttl: float, lease: float) -> Registry:
         """Return the registry at *url*: ``redis://``, ``rediss://`` or ``unix://``."""
-        redis = Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_connect_timeout=5,
-            socket_timeout=5,
-            retry=Retry(ExponentialBackoff(cap=1, base=0.1), 2),
-        )
+        try:
+            redis = Redis.from_url(
+                url,
+                decode_responses=True,
+                socket_connect_timeout=5,
+                socket_timeout=5,
+                retry=Retry(ExponentialBackoff(cap=1, base=0.1), 2),
+            )
+            redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        except (ValueError, TypeError) as error:
+            raise RegistryUnavailable(f"REDIS_URL cannot be used: {error}") from None
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
         return cls(redis, f"{parts.scheme}://{host}{parts.path}", prefix, ttl, lease)
@@ -105,13 +109,17 @@ class Registry:
         *insist* on an abandoned one that could not be settled.
         """
         token = f"{self._worker}:{next(self._serial)}"
+        before = self._tokens.get(identifier)
+        self._tokens[identifier] = token  # now: a stop may come before the answer
         (step, *_) = await self._run(
             self._claim,
             [self._key(identifier), self._claims],
-            [identifier, token, self._lease, int(force), int(insist)],
+            [identifier, token, self._lease, int(force), int(insist), self._prefix],
         )
-        if step == Step.CLAIMED:
-            self._tokens[identifier] = token
+        if step != Step.CLAIMED:
+            self._tokens.pop(identifier)
+            if before:
+                self._tokens[identifier] = before
         return Step(step)
 
     async def hold(
@@ -201,19 +209,35 @@ class Registry:
         return None if identifier is None else str(identifier)
 
     async def restore(self, files: Iterable[tuple[str, str, str]]) -> None:
-        """Register what the archive holds: (identifier, fingerprint, message or "") of each file."""
+        """Register what the archive holds: (identifier, fingerprint, message or "") of each file.
+
+        What is registered already stays as it is: a run at work knows better.
+        """
         async with self._explained(), self._redis.pipeline(transaction=True) as pipeline:
             for identifier, fingerprint, message in files:
-                pipeline.set(self._key(identifier), fingerprint, px=self._ttl)
-                pipeline.set(self._key(f"md5:{fingerprint}"), identifier, px=self._ttl)
+                pipeline.set(self._key(identifier), fingerprint, px=self._ttl, nx=True)
+                pipeline.set(self._key(f"md5:{fingerprint}"), identifier, px=self._ttl, nx=True)
                 if message:
                     pipeline.hset(self._outbox, identifier, message)
             await pipeline.execute()
+
+    async def unregistered(self, identifiers: Sequence[str]) -> set[str]:
+        """Return those of *identifiers* that are not registered."""
+        if not identifiers:
+            return set()
+        async with self._explained():
+            found = await self._redis.mget([self._key(name) for name in identifiers])
+        return {name for name, value in zip(identifiers, found, strict=True) if value is None}
 
     async def quarantine(self, name: str) -> None:
         """Remember that the body *name* is kept."""
         async with self._explained():
             await self._redis.sadd(self._quarantine, name)
+
+    async def forget_quarantine(self) -> None:
+        """Forget all that is kept: it is about to be read from the store."""
+        async with self._explained():
+            await self._redis.delete(self._quarantine)
 
     async def unquarantine(self, name: str) -> None:
         """Forget the body *name*: it is filed."""

@@ -42,7 +42,8 @@ twice, whatever the order of their steps:
   while that content might still be put there. Whoever comes later with the same content either
   waits for the first, or, when that one is gone, stores it under the same home in its place.
 - A commit says what the store holds. It is true whoever says it, and saying it twice changes
-  nothing; so it does not ask who holds the claim.
+  nothing; so it does not ask who holds the claim. (Not so where runs force the same candidate at
+  once: the last file wins, and the last commit.)
 
 The leader of any disagreement is the store: nothing is registered that was not confirmed there.
 """
@@ -67,12 +68,16 @@ end
 
 # FREE -> CLAIMED. Forced, a registered candidate may be claimed too. Insisting, an abandoned one that
 # could not be settled: its content stays in the claim, so that it is not forgotten.
-# KEYS: identifier, claims. ARGV: identifier, token, lease in ms, forced, insisting.
+# A candidate whose content is stored no more (its file was overwritten, by force) is free again.
+# KEYS: identifier, claims. ARGV: identifier, token, lease in ms, forced, insisting, key prefix.
 # -> {'registered'} | {'held'} | {'abandoned'}: settle it first | {'claimed'}
 CLAIM = (
     _COMMON
     + """
-if ARGV[4] == '0' and redis.call('EXISTS', KEYS[1]) == 1 then return {'registered'} end
+local registered = redis.call('GET', KEYS[1])
+if registered and ARGV[4] == '0' and redis.call('EXISTS', ARGV[6] .. 'md5:' .. registered) == 1 then
+  return {'registered'}
+end
 local claim = get_claim(KEYS[2], ARGV[1])
 if claim and claim.token ~= ARGV[2] then  -- the same token: this very call, sent again
   if claim.deadline > now() then return {'held'} end
@@ -130,7 +135,10 @@ if before and before ~= ARGV[3] then  -- forced: the content that was here is st
 end
 redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
 redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
-redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[4])
+local stored = redis.call('GET', KEYS[3])
+if not stored or redis.call('GET', ARGV[6] .. stored) ~= ARGV[3] then  -- else, forced, a second file
+  redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[4])
+end
 redis.call('DEL', KEYS[4])
 redis.call('HDEL', KEYS[5], ARGV[1], ARGV[2])
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[6], ARGV[1], ARGV[5]) end

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from scrapy import Spider
+from scrapy import Request, Spider, signals
+from scrapy.http import Response
 
 from miso_scrapy import quarantine
 from miso_scrapy.extensions.archive import Archive
 from miso_scrapy.items import Snapshot
-from miso_scrapy.store import StoreUnavailable
+from miso_scrapy.store import AccessDenied, StoreUnavailable
 
 
 class MisoRequeueSpider(Spider):
@@ -19,24 +21,50 @@ class MisoRequeueSpider(Spider):
 
     name = "miso_requeue"
 
-    async def start(self) -> AsyncIterator[Any]:
-        """Yield what is in quarantine, as snapshots."""
+    def __init__(self, **others: Any) -> None:
+        super().__init__()
+        if unknown := [name for name in others if not name.startswith("_")]:
+            raise ValueError(f"{unknown[0]} is no argument of {self.name}: it takes none")
+
+    async def start(self) -> AsyncIterator[Request]:
+        """Yield a request per body in quarantine; it goes nowhere: the snapshot is read already.
+
+        As items, they would pass the engine by: nothing would hold them back, or wait for them.
+        """
         store = Archive.of(self.crawler).store
         try:
             keys = await asyncio.to_thread(lambda: list(store.keys(quarantine.QUARANTINE)))
             for key in filter(quarantine.is_body, keys):
+                if self.crawler.engine.needs_backout():
+                    await self.crawler.signals.wait_for(signals.scheduler_empty)
                 if snapshot := await asyncio.to_thread(self._read, key):
-                    yield snapshot
-            # Without requests, the engine would notice the end of the last item 5 s late.
-            while (slot := self.crawler.engine.scraper.slot) and not slot.is_idle():
-                await asyncio.sleep(0.02)
+                    yield Request(
+                        "data:,",
+                        callback=self.parse,
+                        dont_filter=True,
+                        meta={
+                            "identifier": snapshot.identifier,
+                            "dont_cache": True,
+                            "dont_retry": True,
+                        },
+                        cb_kwargs={"snapshot": snapshot},
+                    )
         except StoreUnavailable as error:
             Archive.of(self.crawler).stop(error)
 
+    def parse(self, response: Response, snapshot: Snapshot) -> Iterator[Snapshot]:
+        """Yield *snapshot*, as the feed's own spider does."""
+        yield snapshot
+
     def _read(self, key: str) -> Snapshot | None:
         store = Archive.of(self.crawler).store
-        body, note = store.get(key), store.metadata(key)
-        if body is None or not note:
-            self.logger.error("%s cannot be read: it stays in quarantine", store.locate(key))
+        try:
+            if (body := store.get(key)) is None:
+                return None  # gone since it was listed
+            return quarantine.reread(key, body, store.metadata(key))
+        except (AccessDenied, OSError, EOFError, zlib.error, ValueError, KeyError) as error:
+            self.crawler.stats.inc_value("miso/unfinished")
+            self.logger.error(
+                "%s cannot be read, and stays in quarantine: %s", store.locate(key), error
+            )
             return None
-        return quarantine.reread(key, body, note)

@@ -22,7 +22,13 @@ from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
 
-from miso_scrapy.feed.candidate import CandidateRange, identifier, parse_range
+from miso_scrapy.feed.candidate import (
+    INTERVAL,
+    CandidateRange,
+    floor_to_interval,
+    identifier,
+    parse_range,
+)
 from miso_scrapy.feed.shape import NotJSON, decode, error_in, normalise, source_ref_id
 from miso_scrapy.items import Snapshot
 from miso_scrapy.options import Options, flag
@@ -87,6 +93,13 @@ class MisoRtloadSpider(Spider):
                 await self.crawler.signals.wait_for(signals.scheduler_empty)
             yield self.request_for(candidate)
 
+    def due_candidates(self) -> int:
+        """Return how many candidates of the range are due by now."""
+        last = floor_to_interval(datetime.now(UTC) - self.publish_delay)
+        if self.candidates.last <= last + INTERVAL:  # nothing to follow any more
+            return len(self.candidates)
+        return max((last - self.candidates.first) // INTERVAL + 1, 0)
+
     async def _due(self, candidate: datetime) -> None:
         """Wait until *candidate* is published; not at all for one that is overdue.
 
@@ -117,7 +130,10 @@ class MisoRtloadSpider(Spider):
             candidate=candidate,
             body=response.body,
             source_url=response.url,
-            collected_at=datetime.now(UTC),
+            # The politeness cache's answers were collected when they were fetched.
+            collected_at=datetime.fromtimestamp(
+                response.meta.get("cache_timestamp") or datetime.now(UTC).timestamp(), UTC
+            ),
         )
         if error := error_in(response.body):
             snapshot.trouble = Dropped(

@@ -31,7 +31,10 @@ _CONFIG = Config(
 )
 _MISSING = ("404", "NoSuchKey", "NotFound")
 _FORBIDDEN = ("403", "AccessDenied", "Forbidden")
-_TAKEN = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
+_TAKEN = ("PreconditionFailed", "412")
+# Another write to the same key is under way: S3 asks to try again.
+_CONFLICT = ("ConditionalRequestConflict", "409")
+_TRIES = 5
 
 
 class S3Store:
@@ -105,21 +108,24 @@ class S3Store:
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
         """
         condition = {} if overwrite else {"IfNoneMatch": "*"}
-        try:
-            answer = self.client.put_object(
-                Bucket=self.bucket,
-                Key=key,
-                Body=body,
-                ContentType="application/gzip",
-                Metadata=dict(metadata),
-                **condition,
-            )
-        except ClientError as error:
-            if not overwrite and _code(error) in _TAKEN:
-                return Stored(self.locate(key), "", created=False)
-            raise self._explained(f"refuses {key}", error) from error
-        except BotoCoreError as error:
-            raise self._explained(f"did not take {key}", error) from error
+        for left in reversed(range(_TRIES)):
+            try:
+                answer = self.client.put_object(
+                    Bucket=self.bucket,
+                    Key=key,
+                    Body=body,
+                    ContentType="application/gzip",
+                    Metadata=dict(metadata),
+                    **condition,
+                )
+                break
+            except ClientError as error:
+                if not overwrite and _code(error) in _TAKEN:
+                    return Stored(self.locate(key), "", created=False)
+                if left == 0 or _code(error) not in _CONFLICT:
+                    raise self._explained(f"refuses {key}", error) from error
+            except BotoCoreError as error:
+                raise self._explained(f"did not take {key}", error) from error
         if "ETag" not in answer:  # the headers were cut off
             return Stored(self.locate(key), "", created=False)
         return Stored(self.locate(key), answer["ETag"].strip('"'), created=True)
