@@ -135,6 +135,7 @@ KAFKA_TIMEOUT = os.environ.get("KAFKA_TIMEOUT", "10")
 SPIDER_MIDDLEWARES_BASE = {
     "scrapy.spidermiddlewares.start.StartSpiderMiddleware": 25,
     "scrapy.spidermiddlewares.httperror.HttpErrorMiddleware": 50,
+    "scrapy.spidermiddlewares.referer.RefererMiddleware": 700,  # for redirections
 }
 SPIDER_MIDDLEWARES = {"miso_scrapy.middlewares.claim.ClaimMiddleware": 100}
 

@@ -132,10 +132,30 @@ def test_force_files_again_what_is_registered_and_goes_past_the_politeness_cache
 def test_skip_hash_check_files_everything_and_touches_no_registry(crawl, feed, archive, valkey):
     feed.set(clock=CLOCK)
     noon = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:05", "skip_hash_check": 1}
-    for _ in range(2):
-        run = crawl(**noon, env={"REDIS_URL": valkey.url})
-        assert (run.status, run.outcomes) == (0, {"stored": 2})
+    run = crawl(**noon, env={"REDIS_URL": valkey.url})
+    assert (run.status, run.outcomes) == (0, {"stored": 2})
+    # What is there stays, even so: only force=1 overwrites.
+    before = [archive.document(path) for path in archive.files()]
+    feed.set(clock=LATER)
+    run = crawl(**noon, env={"REDIS_URL": valkey.url})
+    assert (run.status, run.outcomes) == (0, {"duplicate": 2})
+    assert [archive.document(path) for path in archive.files()] == before
     assert keys(valkey) == []
+    assert len(before) == 2
+
+
+def test_a_forced_overwrite_leaves_nobody_registered_without_a_file(crawl, feed, archive, valkey):
+    env = {"REDIS_URL": valkey.url}
+    feed.set(clock=CLOCK)
+    assert crawl(**one(0), env=env).outcomes == {"stored": 1}
+    assert crawl(**one(1), env=env).outcomes == {"duplicate": 1}
+    feed.set(clock=LATER)
+    assert crawl(**one(0), env=env, force=1).outcomes == {"stored": 1}
+    # The content of both was in the one file that was overwritten: the other is asked for again.
+    feed.set(clock=CLOCK)
+    assert crawl(**one(1), env=env).outcomes == {"stored": 1}
+    feed.set(clock=CLOCK)
+    assert crawl(**one(1), env=env).outcomes == {"skipped": 1}
     assert len(archive.files()) == 2
 
 

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Any
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -36,7 +35,7 @@ class ClaimMiddleware:
         """Make it for *crawler*."""
         return cls(crawler)
 
-    async def process_start(self, start: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async def process_start(self, start: AsyncIterator[Request]) -> AsyncIterator[Request]:
         """Yield the requests of *start* whose candidates are this worker's."""
         archive = self.crawler.get_extension(Archive)
         if archive is None:  # scrapy check
@@ -44,18 +43,20 @@ class ClaimMiddleware:
                 yield request
             return
         held: deque[Request] = deque()
-        coming: asyncio.Task[Any] | None = asyncio.create_task(_next(start))
+        coming: asyncio.Task[Request | None] | None = None
+        ended = False
         try:
-            while coming or held:
+            while held or not ended:
                 # What comes next goes first; while nothing does, those that are held are asked for.
-                if coming:
+                if not ended:
+                    coming = coming or asyncio.create_task(_next(start))
                     await asyncio.wait({coming}, timeout=_WAIT if held else None)
                 else:
                     await asyncio.sleep(_WAIT)
                 if coming and coming.done():
-                    wanted = coming.result()
-                    coming = asyncio.create_task(_next(start)) if wanted else None
+                    wanted, coming = coming.result(), None
                     if wanted is None:
+                        ended = True
                         continue
                     self.crawler.stats.inc_value(CANDIDATES)
                 else:
@@ -86,6 +87,6 @@ class ClaimMiddleware:
         return step
 
 
-async def _next(start: AsyncIterator[Any]) -> Any:
+async def _next(start: AsyncIterator[Request]) -> Request | None:
     """Return what *start* yields next, or None at its end."""
     return await anext(start, None)
