@@ -148,14 +148,14 @@ def test_a_forced_overwrite_leaves_nobody_registered_without_a_file(crawl, feed,
     env = {"REDIS_URL": valkey.url}
     feed.set(clock=CLOCK)
     assert crawl(**one(0), env=env).outcomes == {"stored": 1}
-    assert crawl(**one(1), env=env).outcomes == {"duplicate": 1}
+    assert crawl(**one(5), env=env).outcomes == {"duplicate": 1}
     feed.set(clock=LATER)
     assert crawl(**one(0), env=env, force=1).outcomes == {"stored": 1}
     # The content of both was in the one file that was overwritten: the other is asked for again.
     feed.set(clock=CLOCK)
-    assert crawl(**one(1), env=env).outcomes == {"stored": 1}
+    assert crawl(**one(5), env=env).outcomes == {"stored": 1}
     feed.set(clock=CLOCK)
-    assert crawl(**one(1), env=env).outcomes == {"skipped": 1}
+    assert crawl(**one(5), env=env).outcomes == {"skipped": 1}
     assert len(archive.files()) == 2
 
 
