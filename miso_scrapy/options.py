@@ -32,6 +32,8 @@ class Options:
     """Seconds."""
     retry_backoff: float
     """Seconds."""
+    metrics_interval: float
+    """Seconds."""
 
     @classmethod
     def from_settings(cls, settings: BaseSettings) -> Options:
@@ -69,6 +71,7 @@ class Options:
             kafka_topic=topic,
             kafka_timeout=_positive(settings, "KAFKA_TIMEOUT"),
             retry_backoff=_positive(settings, "RETRY_BACKOFF"),
+            metrics_interval=_positive(settings, "METRICS_INTERVAL"),
         )
 
 

@@ -140,6 +140,7 @@ ITEM_PIPELINES = {
     # The order is the promise: nothing is registered before it is stored, or announced before it
     # is registered.
     "miso_scrapy.pipelines.validate.ValidatePipeline": 100,
+    "miso_scrapy.pipelines.freshness.FreshnessPipeline": 150,
     "miso_scrapy.pipelines.coverage.CoveragePipeline": 200,
     "miso_scrapy.pipelines.dedupe.DedupePipeline": 300,
     "miso_scrapy.pipelines.store.StorePipeline": 400,
@@ -153,12 +154,21 @@ EXTENSIONS = {
     "miso_scrapy.extensions.quarantine.Quarantine": 15,
     "miso_scrapy.extensions.outcomes.Outcomes": 20,
     "miso_scrapy.extensions.summary.Summary": 30,
+    "miso_scrapy.extensions.metrics.Metrics": 40,
 }
 
 SPIDER_CONTRACTS = {
     "miso_scrapy.contracts.FeedContract": 10,
     "miso_scrapy.contracts.SnapshotContract": 20,
 }
+
+# --- Monitoring -------------------------------------------------------------------------------
+
+# Where Prometheus text about the run goes: a *.prom file in the directory that node_exporter's
+# textfile collector reads. Default: none. Environment: METRICS_FILE
+METRICS_FILE = os.environ.get("METRICS_FILE", "")
+# How often a run that goes on writes it, in seconds. Default 60. Environment: METRICS_INTERVAL
+METRICS_INTERVAL = os.environ.get("METRICS_INTERVAL", "60")
 
 # --- Logs -------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ PROJECT = Path(__file__).parent.parent
 SCRAPY = str(Path(sys.executable).with_name("scrapy"))
 # What a developer's own shell may hold, and a test must not.
 FOREIGN = re.compile(
-    r"AWS_|REDIS_|KAFKA_|MISO_|S3_|REGISTRY_|RETRY_|LOG_|ENVIRONMENT$|DOWNLOAD_|SCRAPY_"
+    r"AWS_|REDIS_|KAFKA_|MISO_|S3_|REGISTRY_|RETRY_|LOG_|METRICS_|SPIDERMON_|ENVIRONMENT$|DOWNLOAD_|SCRAPY_"
 )
 NAMES = ("candidates", "stored", "duplicate", "skipped", "uncovered", "invalid", "failed")
 

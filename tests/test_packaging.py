@@ -292,6 +292,8 @@ VARIABLES = {
     "KAFKA_SASL_USERNAME": "a-user",
     "KAFKA_SASL_PASSWORD": "sasl-secret",
     "KAFKA_TIMEOUT": "3",
+    "METRICS_FILE": "a.prom",
+    "METRICS_INTERVAL": "17",
     "LOG_LEVEL": "WARNING",
 }
 DEFAULTS = {
