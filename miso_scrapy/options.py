@@ -58,6 +58,13 @@ class Options:
             raise ValueError(
                 f"LOG_LEVEL={settings.get('LOG_LEVEL')!r} is none of DEBUG, INFO, WARNING, ERROR"
             )
+        log_format = settings.get("LOG_FORMAT")
+        try:
+            logging.Formatter(None if log_format == "json" else log_format)
+        except ValueError:
+            raise ValueError(
+                f"LOG_FORMAT={log_format!r} is neither json nor a format of Python's logging"
+            ) from None
         return cls(
             api_url=api_url,
             require_coverage=_flag(settings, "MISO_REQUIRE_COVERAGE"),

@@ -174,5 +174,8 @@ METRICS_INTERVAL = os.environ.get("METRICS_INTERVAL", "60")
 
 # Default INFO. Environment: LOG_LEVEL
 LOG_LEVEL = os.environ.get("LOG_LEVEL", "INFO")
+# json, one object a line, for what collects logs; or a format string of Python's logging. Default:
+# lines for people. Environment: LOG_FORMAT
+LOG_FORMAT = os.environ.get("LOG_FORMAT", "%(asctime)s [%(name)s] %(levelname)s: %(message)s")
 # One line per candidate, without its payload.
 LOG_FORMATTER = "miso_scrapy.logformatter.OneLineFormatter"

@@ -295,6 +295,7 @@ VARIABLES = {
     "METRICS_FILE": "a.prom",
     "METRICS_INTERVAL": "17",
     "LOG_LEVEL": "WARNING",
+    "LOG_FORMAT": "json",
 }
 DEFAULTS = {
     "MISO_API_URL": "https://public-api.misoenergy.org/api/RealTimeTotalLoad",

@@ -57,5 +57,8 @@ class MaskSecrets:
         for secret in self.secrets:
             masked = masked.replace(secret, "***")
         if masked != message:
-            record.msg, record.args = masked, None
+            if isinstance(record.args, dict):  # LOG_FORMAT=json still reads from them
+                record.msg = masked.replace("%", "%%")
+            else:
+                record.msg, record.args = masked, None
         return True
