@@ -155,6 +155,7 @@ EXTENSIONS = {
     "miso_scrapy.extensions.outcomes.Outcomes": 20,
     "miso_scrapy.extensions.summary.Summary": 30,
     "miso_scrapy.extensions.metrics.Metrics": 40,
+    "miso_scrapy.extensions.progress.Progress": 50,
 }
 
 SPIDER_CONTRACTS = {
