@@ -34,6 +34,9 @@ class Options:
     """Seconds."""
     metrics_interval: float
     """Seconds."""
+    stale_after: float
+    """Minutes."""
+    max_503: int
 
     @classmethod
     def from_settings(cls, settings: BaseSettings) -> Options:
@@ -54,6 +57,7 @@ class Options:
         _positive(settings, "DOWNLOAD_TIMEOUT")
         if not str(settings.get("RETRY_TIMES")).isdecimal():
             raise ValueError(f"RETRY_TIMES={settings.get('RETRY_TIMES')!r} is no number of retries")
+        _flag(settings, "SPIDERMON_ENABLED")
         if settings.get("LOG_LEVEL") not in logging.getLevelNamesMapping():
             raise ValueError(
                 f"LOG_LEVEL={settings.get('LOG_LEVEL')!r} is none of DEBUG, INFO, WARNING, ERROR"
@@ -79,6 +83,8 @@ class Options:
             kafka_timeout=_positive(settings, "KAFKA_TIMEOUT"),
             retry_backoff=_positive(settings, "RETRY_BACKOFF"),
             metrics_interval=_positive(settings, "METRICS_INTERVAL"),
+            stale_after=_positive(settings, "MISO_STALE_AFTER"),
+            max_503=_whole(settings, "MISO_MAX_503"),
         )
 
 
@@ -105,6 +111,13 @@ def _positive(settings: BaseSettings, name: str) -> float:
     if not 0 < number < 1e9:
         raise ValueError(f"{name}={text!r} is no positive number")
     return number
+
+
+def _whole(settings: BaseSettings, name: str) -> int:
+    text = str(settings.get(name))
+    if not text.isdecimal():
+        raise ValueError(f"{name}={text!r} is no whole number")
+    return int(text)
 
 
 def _redis_url(settings: BaseSettings) -> str:

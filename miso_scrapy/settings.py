@@ -156,6 +156,7 @@ EXTENSIONS = {
     "miso_scrapy.extensions.summary.Summary": 30,
     "miso_scrapy.extensions.metrics.Metrics": 40,
     "miso_scrapy.extensions.progress.Progress": 50,
+    "miso_scrapy.extensions.monitors.Monitors": 60,
 }
 
 SPIDER_CONTRACTS = {
@@ -170,6 +171,19 @@ SPIDER_CONTRACTS = {
 METRICS_FILE = os.environ.get("METRICS_FILE", "")
 # How often a run that goes on writes it, in seconds. Default 60. Environment: METRICS_INTERVAL
 METRICS_INTERVAL = os.environ.get("METRICS_INTERVAL", "60")
+
+# How many minutes the feed's newest interval may be behind the clock. Default 15.
+# Environment: MISO_STALE_AFTER
+MISO_STALE_AFTER = os.environ.get("MISO_STALE_AFTER", "15")
+# How many answers of a run may be 503: one candidate that is given up gets four. Default 5.
+# Environment: MISO_MAX_503
+MISO_MAX_503 = os.environ.get("MISO_MAX_503", "5")
+# Monitors judge each run at its end. What one that fails does beside its log line is said by
+# Spidermon's own settings, each an environment variable too: a scheduler has them, or a secret.
+# https://spidermon.readthedocs.io/en/latest/settings.html Environment: SPIDERMON_...
+SPIDERMON_ENABLED = "1"
+SPIDERMON_SPIDER_CLOSE_MONITORS = ["miso_scrapy.monitors.RunMonitors"]
+globals().update({name: os.environ[name] for name in os.environ if name.startswith("SPIDERMON_")})
 
 # --- Logs -------------------------------------------------------------------------------------
 
