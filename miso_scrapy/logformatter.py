@@ -11,11 +11,14 @@ from scrapy.logformatter import LogFormatter, LogFormatterResult
 from twisted.python.failure import Failure
 
 from miso_scrapy.items import Filed
-from miso_scrapy.outcomes import Dropped
+from miso_scrapy.outcomes import Dropped, Outcome
 
 
 class OneLineFormatter(LogFormatter):
-    """Scrapy's log lines, without the items that it prints below them."""
+    """Scrapy's log lines, without the items that it prints below them.
+
+    The arguments name ``identifier`` and ``outcome``: LOG_FORMAT=json makes fields of them.
+    """
 
     def scraped(
         self, item: Any, response: Response | Failure | None, spider: Spider
@@ -29,6 +32,7 @@ class OneLineFormatter(LogFormatter):
             "msg": "%(verb)s %(identifier)s: interval %(ref_id)s, %(size)d bytes, at %(location)s",
             "args": {
                 "verb": verb,
+                "outcome": Outcome.DUPLICATE if item.adopted else Outcome.STORED,
                 "identifier": item.identifier,
                 "ref_id": item.ref_id,
                 "size": item.size,

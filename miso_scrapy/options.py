@@ -34,6 +34,11 @@ class Options:
     """Seconds."""
     retry_backoff: float
     """Seconds."""
+    metrics_interval: float
+    """Seconds."""
+    stale_after: float
+    """Minutes."""
+    max_503: int
 
     @classmethod
     def from_settings(cls, settings: BaseSettings) -> Options:
@@ -54,10 +59,18 @@ class Options:
         _positive(settings, "DOWNLOAD_TIMEOUT")
         if not str(settings.get("RETRY_TIMES")).isdecimal():
             raise ValueError(f"RETRY_TIMES={settings.get('RETRY_TIMES')!r} is no number of retries")
+        _flag(settings, "SPIDERMON_ENABLED")
         if settings.get("LOG_LEVEL") not in logging.getLevelNamesMapping():
             raise ValueError(
                 f"LOG_LEVEL={settings.get('LOG_LEVEL')!r} is none of DEBUG, INFO, WARNING, ERROR"
             )
+        log_format = settings.get("LOG_FORMAT")
+        try:
+            logging.Formatter(None if log_format == "json" else log_format)
+        except ValueError:
+            raise ValueError(
+                f"LOG_FORMAT={log_format!r} is neither json nor a format of Python's logging"
+            ) from None
         return cls(
             api_url=api_url,
             publish_delay=_number(settings, "MISO_PUBLISH_DELAY"),
@@ -72,6 +85,9 @@ class Options:
             kafka_topic=topic,
             kafka_timeout=_positive(settings, "KAFKA_TIMEOUT"),
             retry_backoff=_positive(settings, "RETRY_BACKOFF"),
+            metrics_interval=_positive(settings, "METRICS_INTERVAL"),
+            stale_after=_positive(settings, "MISO_STALE_AFTER"),
+            max_503=_whole(settings, "MISO_MAX_503"),
         )
 
 
@@ -105,6 +121,13 @@ def _number(settings: BaseSettings, name: str) -> float:
     if not 0 <= number < 1e9:
         raise ValueError(f"{name}={text!r} is no positive number")
     return number
+
+
+def _whole(settings: BaseSettings, name: str) -> int:
+    text = str(settings.get(name))
+    if not text.isdecimal():
+        raise ValueError(f"{name}={text!r} is no whole number")
+    return int(text)
 
 
 def _redis_url(settings: BaseSettings) -> str:

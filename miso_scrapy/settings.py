@@ -159,6 +159,7 @@ ITEM_PIPELINES = {
     # The order is the promise: nothing is registered before it is stored, or announced before it
     # is registered.
     "miso_scrapy.pipelines.validate.ValidatePipeline": 100,
+    "miso_scrapy.pipelines.freshness.FreshnessPipeline": 150,
     "miso_scrapy.pipelines.coverage.CoveragePipeline": 200,
     "miso_scrapy.pipelines.dedupe.DedupePipeline": 300,
     "miso_scrapy.pipelines.store.StorePipeline": 400,
@@ -180,6 +181,9 @@ EXTENSIONS = {
     "miso_scrapy.extensions.quarantine.Quarantine": 15,
     "miso_scrapy.extensions.outcomes.Outcomes": 20,
     "miso_scrapy.extensions.summary.Summary": 30,
+    "miso_scrapy.extensions.metrics.Metrics": 40,
+    "miso_scrapy.extensions.progress.Progress": 50,
+    "miso_scrapy.extensions.monitors.Monitors": 60,
 }
 
 SPIDER_CONTRACTS = {
@@ -187,9 +191,33 @@ SPIDER_CONTRACTS = {
     "miso_scrapy.contracts.SnapshotContract": 20,
 }
 
+# --- Monitoring -------------------------------------------------------------------------------
+
+# Where Prometheus text about the run goes: a *.prom file in the directory that node_exporter's
+# textfile collector reads. Default: none. Environment: METRICS_FILE
+METRICS_FILE = os.environ.get("METRICS_FILE", "")
+# How often a run that goes on writes it, in seconds. Default 60. Environment: METRICS_INTERVAL
+METRICS_INTERVAL = os.environ.get("METRICS_INTERVAL", "60")
+
+# How many minutes the feed's newest interval may be behind the clock. Default 15.
+# Environment: MISO_STALE_AFTER
+MISO_STALE_AFTER = os.environ.get("MISO_STALE_AFTER", "15")
+# How many answers of a run may be 503: one candidate that is given up gets four. Default 5.
+# Environment: MISO_MAX_503
+MISO_MAX_503 = os.environ.get("MISO_MAX_503", "5")
+# Monitors judge each run at its end. What one that fails does beside its log line is said by
+# Spidermon's own settings, each an environment variable too: a scheduler has them, or a secret.
+# https://spidermon.readthedocs.io/en/latest/settings.html Environment: SPIDERMON_...
+SPIDERMON_ENABLED = "1"
+SPIDERMON_SPIDER_CLOSE_MONITORS = ["miso_scrapy.monitors.RunMonitors"]
+globals().update({name: os.environ[name] for name in os.environ if name.startswith("SPIDERMON_")})
+
 # --- Logs -------------------------------------------------------------------------------------
 
 # Default INFO. Environment: LOG_LEVEL
 LOG_LEVEL = os.environ.get("LOG_LEVEL", "INFO")
+# json, one object a line, for what collects logs; or a format string of Python's logging. Default:
+# lines for people. Environment: LOG_FORMAT
+LOG_FORMAT = os.environ.get("LOG_FORMAT", "%(asctime)s [%(name)s] %(levelname)s: %(message)s")
 # One line per candidate, without its payload.
 LOG_FORMATTER = "miso_scrapy.logformatter.OneLineFormatter"

@@ -17,8 +17,9 @@ PROJECT = Path(__file__).parent.parent
 SCRAPY = str(Path(sys.executable).with_name("scrapy"))
 # What a developer's own shell may hold, and a test must not.
 FOREIGN = re.compile(
-    r"AWS_|REDIS_|KAFKA_|MISO_|S3_|REGISTRY_|RETRY_|LOG_|ENVIRONMENT$|DOWNLOAD_|SCRAPY_"
+    r"AWS_|REDIS_|KAFKA_|MISO_|S3_|REGISTRY_|RETRY_|LOG_|METRICS_|SPIDERMON_|ENVIRONMENT$|DOWNLOAD_|SCRAPY_"
 )
+MONITORS = "[miso_scrapy.extensions.monitors]"
 NAMES = ("candidates", "stored", "duplicate", "skipped", "uncovered", "invalid", "failed")
 
 
@@ -42,8 +43,14 @@ class Run:
         return {name: count for name, count in counts.items() if count}
 
     def lines(self, level):
-        """The log lines of *level*."""
-        return [line for line in self.log.splitlines() if f"] {level}: " in line]
+        """The log lines of *level*, without those of the monitors, who judge the others."""
+        lines = [line for line in self.log.splitlines() if f"] {level}: " in line]
+        return [line for line in lines if MONITORS not in line]
+
+    @property
+    def monitors(self):
+        """What the monitors warn of: {monitor: line}."""
+        return dict(re.findall(rf"{re.escape(MONITORS)} WARNING: monitor ([^:]+): (.*)", self.log))
 
 
 def _literal(text):
@@ -177,6 +184,7 @@ def environment(tmp_path, feed):
         "SCRAPY_SETTINGS_MODULE": "miso_scrapy.settings",
         "MISO_API_URL": feed.url,
         "MISO_DATA_DIR": str(tmp_path / "data"),
+        "MISO_STALE_AFTER": "1e8",  # the tests' clocks stand still, in 2025
         "RETRY_BACKOFF": "0.01",
         "REGISTRY_CLAIM_TTL": "2",
         "AWS_EC2_METADATA_DISABLED": "true",

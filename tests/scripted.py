@@ -41,7 +41,7 @@ class Scripted:
                 if self.command != "HEAD":
                     self.wfile.write(content)
 
-            do_HEAD = do_PUT = do_GET  # noqa: N815
+            do_HEAD = do_PUT = do_POST = do_GET  # noqa: N815
 
             def log_message(self, *args):
                 pass

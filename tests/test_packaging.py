@@ -293,7 +293,12 @@ VARIABLES = {
     "KAFKA_SASL_USERNAME": "a-user",
     "KAFKA_SASL_PASSWORD": "sasl-secret",
     "KAFKA_TIMEOUT": "3",
+    "METRICS_FILE": "a.prom",
+    "MISO_STALE_AFTER": "20",
+    "MISO_MAX_503": "8",
+    "METRICS_INTERVAL": "17",
     "LOG_LEVEL": "WARNING",
+    "LOG_FORMAT": "json",
 }
 DEFAULTS = {
     "MISO_API_URL": "https://public-api.misoenergy.org/api/RealTimeTotalLoad",

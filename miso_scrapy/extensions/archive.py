@@ -43,6 +43,8 @@ class Archive:
         self.store: Store
         self.registry: Registry | None = None
         self.notifier: Notifier | None = None
+        self.settled = asyncio.Event()
+        """Set when the run has sent what it can, and the stats say what is owed."""
         self._connections = contextlib.AsyncExitStack()
         self._stopping: asyncio.Future[None] | None = None
         crawler.signals.connect(self._open, signal=signals.spider_opened)
@@ -142,6 +144,12 @@ class Archive:
                 await self.registry.leave(*names)
 
     async def _close(self) -> None:
+        try:
+            await self._settle_up()
+        finally:
+            self.settled.set()
+
+    async def _settle_up(self) -> None:
         stats = self.crawler.stats
         lost = self.notifier.lost if self.notifier else 0
         outbox = 0

@@ -15,6 +15,12 @@ _SECRETS = (
     "AWS_SESSION_TOKEN",
     "KAFKA_SASL_PASSWORD",
     "KAFKA_SSL_PASSWORD",
+    "SPIDERMON_SLACK_SENDER_TOKEN",
+    "SPIDERMON_DISCORD_WEBHOOK_URL",
+    "SPIDERMON_TELEGRAM_SENDER_TOKEN",
+    "SPIDERMON_SMTP_PASSWORD",
+    "SPIDERMON_SENTRY_DSN",
+    "SPIDERMON_AWS_SECRET_ACCESS_KEY",
 )
 _URLS = ("REDIS_URL", "MISO_API_URL", "AWS_ENDPOINT_URL", "HTTP_PROXY", "HTTPS_PROXY")
 
@@ -28,6 +34,8 @@ def secrets_in(settings: BaseSettings) -> set[str]:
         for url in (str(settings.get(name) or ""), os.environ.get(name, "")):
             _, _, password = urlsplit(url).netloc.rpartition("@")[0].partition(":")
             found |= {password, unquote(password)}
+    webhook = str(settings.get("SPIDERMON_DISCORD_WEBHOOK_URL") or "")
+    found |= {urlsplit(webhook).path.strip("/")}  # which is all that some errors show of it
     return found - {""}
 
 
@@ -57,5 +65,8 @@ class MaskSecrets:
         for secret in self.secrets:
             masked = masked.replace(secret, "***")
         if masked != message:
-            record.msg, record.args = masked, None
+            if isinstance(record.args, dict):  # LOG_FORMAT=json still reads from them
+                record.msg = masked.replace("%", "%%")
+            else:
+                record.msg, record.args = masked, None
         return True

@@ -80,8 +80,11 @@ class ClaimMiddleware:
             step = await archive.claim(identifier)
         except (RegistryUnavailable, StoreUnavailable) as error:
             archive.stop(error)
-            logger.error("failed %s: not fetched, as the run ends here", identifier)
             step, outcome = Step.LOST, Outcome.FAILED
+            logger.error(
+                "%(outcome)s %(identifier)s: not fetched, as the run ends here",
+                {"outcome": outcome, "identifier": identifier},
+            )
         if step not in (Step.CLAIMED, Step.HELD):
             self.crawler.stats.inc_value(outcome.stat)
         return step

@@ -1,0 +1,143 @@
+"""Prometheus text about a run, for node_exporter's textfile collector."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scrapy import signals
+from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
+
+from miso_scrapy.extensions.archive import Archive
+from miso_scrapy.feed.ref_id import parse_ref_id
+from miso_scrapy.options import Options
+from miso_scrapy.outcomes import Outcome, exit_status
+from miso_scrapy.pipelines.freshness import NEWEST
+from miso_scrapy.registry.client import RegistryUnavailable
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+logger = logging.getLogger(__name__)
+
+_HELP = {
+    "miso_snapshot_age_seconds": "Age of the newest snapshot that the feed gave to the run",
+    "miso_stored_bytes": "Bytes that the run stored",
+    "miso_run_duration_seconds": "How long the run took, or has been going on",
+    "miso_last_success_timestamp_seconds": "When a run last ended with exit status 0",
+    "miso_outbox_messages": "Messages owed to the Kafka topic",
+}
+_LAST_SUCCESS = "miso_last_success_timestamp_seconds"
+_LABELS = ("spider", "environment")
+
+
+class Metrics:
+    """Write METRICS_FILE at the end of the run, and every METRICS_INTERVAL seconds until then.
+
+    A run that was no success keeps the time of the last one from the file that is there. What is
+    not known, such as the age of a snapshot that was not fetched, is left out.
+    """
+
+    def __init__(self, crawler: Crawler) -> None:
+        path = crawler.settings.get("METRICS_FILE")
+        if not path or not crawler.settings.getdict("ITEM_PIPELINES"):  # scrapy check files nothing
+            raise NotConfigured
+        options = Options.from_settings(crawler.settings)
+        self.crawler = crawler
+        self.path = Path(path)
+        self.interval = options.metrics_interval
+        self.labels = {"spider": crawler.spidercls.name, "environment": options.environment}
+        self._writing: asyncio.Future[None] | None = None
+        self._told = False
+        crawler.signals.connect(self._opened, signal=signals.spider_opened)
+        # Not engine_stopped, which a run that could not start does not send.
+        crawler.signals.connect(self._closed, signal=signals.spider_closed)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Metrics:
+        """Make it for *crawler*."""
+        return cls(crawler)
+
+    def _opened(self) -> None:
+        self._writing = asyncio.ensure_future(self._keep_writing())
+
+    async def _keep_writing(self) -> None:
+        while True:
+            await asyncio.sleep(self.interval)
+            registry = Archive.of(self.crawler).registry
+            with contextlib.suppress(RegistryUnavailable):
+                if registry:
+                    self.crawler.stats.set_value("miso/outbox", await registry.owed())
+            self._write()
+
+    async def _closed(self) -> None:
+        if self._writing:
+            self._writing.cancel()
+        await Archive.of(self.crawler).settled.wait()
+        self._write()
+
+    def _write(self) -> None:
+        try:
+            _write(self.path, self.labels, self._outcomes(), self._values())
+        except OSError as error:
+            if not self._told:
+                logger.error(
+                    "No metrics: %s cannot be written (%s): check METRICS_FILE",
+                    self.path,
+                    error.strerror,
+                )
+            self._told = True
+
+    def _outcomes(self) -> dict[str, int]:
+        return {outcome: self.crawler.stats.get_value(outcome.stat, 0) for outcome in Outcome}
+
+    def _values(self) -> dict[str, float]:
+        stats, now = self.crawler.stats.get_stats(), datetime.now(UTC)
+        values = {
+            "miso_stored_bytes": stats.get("miso/stored_bytes", 0),
+            "miso_outbox_messages": stats.get("miso/outbox", 0),
+        }
+        if started := stats.get("start_time"):
+            values["miso_run_duration_seconds"] = (now - started).total_seconds()
+        if newest := stats.get(NEWEST):
+            age = now - parse_ref_id(newest)
+            values["miso_snapshot_age_seconds"] = age.total_seconds()
+        if exit_status(stats) == 0:
+            values[_LAST_SUCCESS] = now.timestamp()
+        return values
+
+
+def _write(
+    path: Path, labels: dict[str, str], outcomes: dict[str, int], values: dict[str, float]
+) -> None:
+    """Write *path*, all or nothing. Raises OSError."""
+    from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+
+    registry = CollectorRegistry()
+    candidates = Gauge(
+        "miso_candidates", "Candidates of the run", ["outcome", *_LABELS], registry=registry
+    )
+    for outcome, number in outcomes.items():
+        candidates.labels(outcome=outcome, **labels).set(number)
+    gauges = {name: Gauge(name, text, _LABELS, registry=registry) for name, text in _HELP.items()}
+    for metric in _read(path):
+        for sample in metric.samples:
+            if metric.name == _LAST_SUCCESS and set(sample.labels) == set(_LABELS):
+                gauges[_LAST_SUCCESS].labels(**sample.labels).set(sample.value)
+    for name, value in values.items():
+        gauges[name].labels(**labels).set(value)
+    write_to_textfile(str(path), registry)
+
+
+def _read(path: Path) -> Iterator[Metric]:
+    """Yield what an earlier run wrote; nothing where that cannot be read."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    with contextlib.suppress(OSError, ValueError):
+        yield from text_string_to_metric_families(path.read_text())

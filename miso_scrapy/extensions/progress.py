@@ -1,0 +1,94 @@
+"""A progress bar for a person at a terminal; a pipe or a job log never gets one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from typing import Any
+
+from scrapy import signals
+from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
+
+from miso_scrapy.jsonlog import is_json
+from miso_scrapy.outcomes import Outcome
+
+_REFRESH = 0.2
+
+
+class _AboveTheBar:
+    """Standard error for log lines: the bar makes way for each, and is drawn again below it."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+
+    def write(self, text: str) -> None:
+        with self._bar.external_write_mode(file=sys.stderr):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+class Progress:
+    """Show a range's candidates done of total, their outcomes, and the time left."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        if not sys.stderr.isatty() or is_json(crawler.settings):
+            raise NotConfigured
+        self.crawler = crawler
+        self.bar: Any = None
+        self._moved: list[logging.StreamHandler[Any]] = []
+        crawler.signals.connect(self._opened, signal=signals.spider_opened)
+        crawler.signals.connect(self._closed, signal=signals.spider_closed)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Progress:
+        """Make it for *crawler*."""
+        return cls(crawler)
+
+    def _opened(self) -> None:
+        total = len(getattr(self.crawler.spider, "candidates", ()))
+        if total < 2:
+            return
+        from tqdm import tqdm
+
+        # Some terminals, such as a container's, have no width: tqdm would show nothing there.
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+        self.bar = tqdm(
+            total=total,
+            bar_format="{percentage:3.0f}%|{bar}| {n}/{total} [{elapsed}<{remaining}{postfix}]",
+            file=sys.stderr,
+            ncols=columns or 80,
+            dynamic_ncols=columns > 0,
+        )
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
+                handler.setStream(_AboveTheBar(self.bar))
+                self._moved.append(handler)
+        self._showing = asyncio.ensure_future(self._keep_showing())
+
+    async def _keep_showing(self) -> None:
+        while True:
+            self._show()
+            await asyncio.sleep(_REFRESH)
+
+    def _show(self) -> None:
+        stats = self.crawler.stats
+        done = {outcome: stats.get_value(outcome.stat, 0) for outcome in Outcome}
+        self.bar.set_postfix_str(
+            ", ".join(f"{number} {outcome}" for outcome, number in done.items() if number),
+            refresh=False,
+        )
+        self.bar.update(sum(done.values()) - self.bar.n)
+
+    def _closed(self) -> None:
+        if self.bar is None:
+            return
+        self._showing.cancel()
+        self._show()
+        self.bar.close()
+        for handler in self._moved:
+            handler.setStream(sys.stderr)

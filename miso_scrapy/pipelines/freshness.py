@@ -1,0 +1,37 @@
+"""Freshness: how far the feed is behind the clock."""
+
+from __future__ import annotations
+
+from scrapy.crawler import Crawler
+
+from miso_scrapy.feed.ref_id import iso_utc, parse_ref_id
+from miso_scrapy.items import Snapshot
+
+NEWEST = "miso/newest_interval"
+BEHIND = "miso/behind_seconds"
+
+
+class FreshnessPipeline:
+    """Keep the newest interval that the feed gave, and how far the clock had gone on from it.
+
+    Of every valid snapshot, whatever becomes of it: a feed that stands still gives duplicates, and
+    one that stood still yesterday gives what covers no candidate of today.
+    """
+
+    def __init__(self, crawler: Crawler) -> None:
+        self.stats = crawler.stats
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> FreshnessPipeline:
+        """Make it for *crawler*."""
+        return cls(crawler)
+
+    def process_item(self, item: Snapshot) -> Snapshot:
+        """Return *item* as it is."""
+        if not item.quarantined:  # what was kept says nothing about the feed of now
+            interval = parse_ref_id(item.data["RefId"])
+            if newest := self.stats.get_value(NEWEST):
+                interval = max(interval, parse_ref_id(newest))
+            self.stats.set_value(NEWEST, iso_utc(interval))
+            self.stats.set_value(BEHIND, int((item.collected_at - interval).total_seconds()))
+        return item

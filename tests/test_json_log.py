@@ -1,0 +1,67 @@
+"""LOG_FORMAT=json: every line of the log is one JSON object."""
+
+import json
+from datetime import datetime
+
+NOON = "2025-12-05T12:00:00+00:00"
+SECRET = "hunter2-0ff"
+
+
+def records(text):
+    """The objects of *text*, one a line, and nothing else."""
+    found = [json.loads(line) for line in text.splitlines()]
+    for record in found:
+        assert {"time", "level", "logger", "message"} <= set(record)
+        assert datetime.fromisoformat(record["time"]).tzinfo
+    return found
+
+
+def outcomes(found):
+    return {
+        record["candidate"][11:16]: record["outcome"] for record in found if "outcome" in record
+    }
+
+
+def test_every_line_is_an_object_that_names_candidate_and_outcome(crawl, feed):
+    feed.set(clock=NOON, faults=["status=503*1", "delay=0*1", "body={}*1", "status=404*1"])
+    run = crawl(
+        start=NOON, end="2025-12-05T12:15", env={"LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG"}
+    )
+    found = records(run.log)
+    assert run.status == 1
+    assert "started (bot: miso_scrapy)" in found[0]["message"]
+    (dump,) = [line for line in found if "Dumping Scrapy stats" in line["message"]]
+    assert "\n" in dump["message"]
+    assert outcomes(found) == {
+        "12:00": "stored", "12:05": "invalid", "12:10": "failed", "12:15": "duplicate",
+    }  # fmt: skip
+    retries = [line for line in found if line["message"].startswith("Retrying ")]
+    assert [line["candidate"] for line in retries] == ["2025-12-05T12:00:00Z"]
+
+
+def test_a_log_file_is_json_and_a_traceback_and_a_masked_line_are_in_their_object(
+    crawl, feed, tmp_path
+):
+    log = tmp_path / "run.log"
+    feed.set(faults=["status=404"])
+    url = feed.url.replace("http://", f"http://collector:{SECRET}@")
+    broken = json.dumps({str(log / "items.json"): {"format": "json"}})  # the log is no directory
+    given = {"FEEDS": broken, "MISO_API_URL": url, "LOG_FORMAT": "json", "LOG_FILE": log}
+    run = crawl(start=NOON, end=NOON, settings=given)
+    assert run.log == ""
+    found = records(log.read_text())
+    assert SECRET not in log.read_text()
+    (failed,) = [line for line in found if "outcome" in line]
+    assert "***" in failed["message"]
+    assert failed["candidate"] == "2025-12-05T12:00:00Z"
+    assert [line for line in found if "Traceback" in line.get("exc_info", "")]
+
+
+def test_other_commands_understand_it_and_a_format_that_is_none_is_refused(scrapy, feed):
+    json_log = {"LOG_FORMAT": "json"}
+    done = scrapy("check", env=json_log)
+    assert done.returncode == 0, done.stderr
+    done = scrapy("crawl", "miso_rtload", env={"LOG_FORMAT": "yaml"})
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "LOG_FORMAT" in done.stderr

@@ -1,0 +1,126 @@
+"""METRICS_FILE: what Prometheus is told of a run."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.scripted import started
+from tests.servers import free_port
+
+LABELS = {"spider": "miso_rtload", "environment": "staging"}
+OUTCOMES = {"stored", "duplicate", "skipped", "uncovered", "invalid", "failed"}
+SUCCESS = "miso_last_success_timestamp_seconds"
+
+
+class Metrics:
+    """METRICS_FILE, as node_exporter reads it."""
+
+    def __init__(self, path):
+        self.path = path
+        self.settings = {"METRICS_FILE": str(path), "ENVIRONMENT": "staging"}
+
+    def read(self):
+        """Return {name: value}, and the candidates as {outcome: value}; all labels as expected."""
+        values = {"candidates": {}}
+        for family in text_string_to_metric_families(self.path.read_text()):
+            assert family.type == "gauge"
+            assert family.documentation
+            for sample in family.samples:
+                labels = dict(sample.labels)
+                if family.name == "miso_candidates":
+                    values["candidates"][labels.pop("outcome")] = sample.value
+                else:
+                    values[family.name] = sample.value
+                assert labels == LABELS
+        return values
+
+
+@pytest.fixture
+def metrics(tmp_path):
+    (tmp_path / "textfile").mkdir()
+    return Metrics(tmp_path / "textfile" / "miso.prom")
+
+
+def test_a_good_run_and_then_an_outage(crawl, feed, archive, metrics, tmp_path):
+    now = datetime.now(UTC)
+    feed.set()
+    run = crawl(start=now.isoformat(), env=metrics.settings)
+    assert run.outcomes == {"stored": 1}
+    good = metrics.read()
+    assert set(good["candidates"]) == OUTCOMES
+    assert {name: n for name, n in good["candidates"].items() if n} == {"stored": 1}
+    (filed,) = archive.files()
+    assert good["miso_stored_bytes"] == (tmp_path / "data" / filed).stat().st_size
+    assert 0 <= good["miso_snapshot_age_seconds"] < 15 * 60
+    assert 0 < good["miso_run_duration_seconds"] < 60
+    assert good["miso_outbox_messages"] == 0
+    assert now.timestamp() <= good[SUCCESS] <= time.time()
+    assert list(metrics.path.parent.iterdir()) == [metrics.path]  # nothing half-written beside it
+
+    feed.set(faults=["status=503"])
+    run = crawl(start=(now - timedelta(minutes=5)).isoformat(), end=now.isoformat(), force=1,
+                env=metrics.settings)  # fmt: skip
+    assert run.status == 1
+    bad = metrics.read()
+    assert {name: n for name, n in bad["candidates"].items() if n} == {"failed": 2}
+    assert bad["miso_stored_bytes"] == 0
+    assert "miso_snapshot_age_seconds" not in bad  # nobody knows it
+    assert bad[SUCCESS] == good[SUCCESS]
+
+    # A run that could not even start.
+    nowhere = {"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
+    run = crawl(env={**metrics.settings, **nowhere})
+    assert run.status == 1
+    none = metrics.read()
+    assert set(none["candidates"]) == OUTCOMES
+    assert not any(none["candidates"].values())
+    assert none[SUCCESS] == good[SUCCESS]
+
+
+def test_the_age_is_that_of_a_feed_that_stands_still(crawl, feed, metrics):
+    now = datetime.now(UTC)
+    feed.set(clock=(now - timedelta(hours=3)).isoformat())
+    run = crawl(start=(now - timedelta(minutes=5)).isoformat(), end=now.isoformat(),
+                env={**metrics.settings, "MISO_REQUIRE_COVERAGE": "0"})  # fmt: skip
+    assert run.outcomes == {"stored": 1, "duplicate": 1}
+    assert 3 * 3600 <= metrics.read()["miso_snapshot_age_seconds"] < 3 * 3600 + 10 * 60
+
+
+def test_what_is_owed_is_told(crawl, feed, metrics):
+    feed.set(clock="2025-12-05T12:00:00+00:00", advance=5)
+    kafka = {"KAFKA_BROKERS": f"127.0.0.1:{free_port()}", "KAFKA_TOPIC": "t", "KAFKA_TIMEOUT": "1"}
+    crawl(start="2025-12-05T12:00", end="2025-12-05T12:05", env={**metrics.settings, **kafka})
+    values = metrics.read()
+    assert values["miso_outbox_messages"] == 2
+    assert SUCCESS not in values
+
+
+def test_a_run_that_goes_on_is_told_of_meanwhile(feed, metrics, environment, tmp_path):
+    feed.set(clock="2025-12-05T12:00:00+00:00", advance=5, faults=["delay=0*1", "delay=300"])
+    env = {**environment, **metrics.settings, "METRICS_INTERVAL": "0.2"}
+    noon = ("-a", "start=2025-12-05T12:00", "-a", "end=2025-12-05T12:05")
+    with started(tmp_path, env, *noon, "-s", "HTTPCACHE_ENABLED=0") as process:
+        until = time.monotonic() + 30
+        while not metrics.path.exists() or not metrics.read()["candidates"]["stored"]:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        before = metrics.read()
+        time.sleep(0.5)
+        after = metrics.read()
+        assert process.poll() is None
+    assert after["miso_run_duration_seconds"] > before["miso_run_duration_seconds"]
+    assert SUCCESS not in after
+
+
+def test_a_file_that_cannot_be_written_is_told_in_one_line(crawl, feed, tmp_path):
+    path = tmp_path / "nowhere" / "miso.prom"
+    env = {"METRICS_FILE": str(path), "METRICS_INTERVAL": "0.01"}
+    run = crawl(start="2025-12-05T12:00", end="2025-12-05T12:00", env=env,
+                settings={"MISO_REQUIRE_COVERAGE": 0})  # fmt: skip
+    assert (run.status, run.outcomes) == (0, {"stored": 1})
+    (line,) = run.lines("ERROR")
+    assert str(path) in line
+    assert "METRICS_FILE" in line
+    assert "Traceback" not in run.log

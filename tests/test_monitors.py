@@ -1,0 +1,88 @@
+"""The monitors: quiet when all is well, one line for what is not, and whom it is told to."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from tests.scripted import Scripted
+from tests.servers import free_port
+
+NOON = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:05"}
+SECRET = "hunter2-0ff"
+FRESH = {"MISO_STALE_AFTER": "15"}
+# The feed's clock may be on another day than the candidate of now.
+ANY_DAY = {"MISO_REQUIRE_COVERAGE": "0"}
+
+
+def hours_ago(hours):
+    return (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
+
+
+def test_all_is_well_and_nothing_is_said(crawl, feed):
+    run = crawl(env=FRESH)
+    assert (run.status, run.outcomes, run.monitors) == (0, {"stored": 1}, {})
+    assert "pidermon" not in run.log.replace("SPIDERMON", "")
+    assert run.log.count("monitors") == 1  # in the list of extensions
+
+
+def test_a_feed_three_hours_behind_is_stale_and_it_is_told(crawl, feed):
+    feed.set(clock=hours_ago(3))
+    slack = {
+        "SPIDERMON_SLACK_SENDER_TOKEN": "xoxb-1",
+        "SPIDERMON_SLACK_SENDER_NAME": "miso",
+        "SPIDERMON_SLACK_RECIPIENTS": "#grid",
+        "SPIDERMON_SLACK_FAKE": "1",
+    }
+    with Scripted(lambda request: (204, {}, b"")) as discord:
+        url = {"SPIDERMON_DISCORD_WEBHOOK_URL": discord.endpoint}
+        run = crawl(env={**FRESH, **ANY_DAY, **slack, **url})
+    assert (run.status, run.outcomes) == (0, {"stored": 1})
+    assert list(run.monitors) == ["stale feed"]
+    assert "18" in run.monitors["stale feed"]  # minutes
+    (request,) = discord.requests
+    assert "stale feed" in json.loads(request.body)["content"]
+    assert ":skull: `miso_rtload`" in run.log  # what Slack would be sent
+    assert run.lines("ERROR") == []
+
+
+def test_an_outage_is_one_line_per_monitor(crawl, feed):
+    feed.set(faults=["status=503"])
+    run = crawl(**NOON)
+    assert (run.status, run.outcomes) == (1, {"failed": 2})
+    assert set(run.monitors) == {"candidates", "burst of 503s", "errors in the log"}
+    assert "2 candidates" in run.monitors["candidates"]
+    assert " 8 times" in run.monitors["burst of 503s"]
+    assert "2 errors" in run.monitors["errors in the log"]
+    assert "Traceback" not in run.log
+    run = crawl(**NOON, env={"MISO_MAX_503": "8"})
+    assert set(run.monitors) == {"candidates", "errors in the log"}
+
+
+def test_what_is_owed_is_told(crawl, feed):
+    feed.set(clock="2025-12-05T12:00:00+00:00", advance=5)
+    kafka = {"KAFKA_BROKERS": f"127.0.0.1:{free_port()}", "KAFKA_TOPIC": "t", "KAFKA_TIMEOUT": "1"}
+    run = crawl(**NOON, env=kafka)
+    assert run.outcomes == {"stored": 2}
+    assert set(run.monitors) == {"outbox"}
+    assert "2 messages" in run.monitors["outbox"]
+
+
+def test_an_action_that_cannot_tell_is_told_in_one_line_without_its_secret(crawl, feed):
+    feed.set(faults=["body={}"])
+    nobody = {
+        "SPIDERMON_SLACK_SENDER_TOKEN": "xoxb-1",  # and no recipients
+        "SPIDERMON_DISCORD_WEBHOOK_URL": f"http://127.0.0.1:{free_port()}/{SECRET}",
+    }
+    run = crawl(start="2025-12-05T12:00", end="2025-12-05T12:00", env=nobody)
+    assert (run.status, run.outcomes) == (1, {"invalid": 1})
+    assert set(run.monitors) == {"candidates", "errors in the log"}
+    slack, _, discord = (line for line in run.log.splitlines() if "] ERROR: " in line)
+    assert "SPIDERMON_SLACK_SENDER_NAME" in slack
+    assert "Discord" in discord
+    assert SECRET not in run.log
+    assert "Traceback" not in run.log
+
+
+def test_they_can_be_switched_off(crawl, feed):
+    feed.set(clock=hours_ago(3))
+    run = crawl(env={**FRESH, **ANY_DAY, "SPIDERMON_ENABLED": "0"})
+    assert (run.status, run.monitors) == (0, {})

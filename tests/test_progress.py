@@ -1,0 +1,72 @@
+"""The progress bar: for a person at a terminal who runs a range, and nobody else."""
+
+import contextlib
+import os
+import pty
+import re
+import subprocess
+import termios
+
+import pytest
+
+from tests.conftest import SCRAPY
+
+START = "2025-12-05T12:00:00+00:00"
+RANGE = ("-a", f"start={START}", "-a", "end=2025-12-05T12:25:00+00:00")
+BAR = re.compile(r"(\d+)/6 \[")
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[[\w.]+\] [A-Z]+: ")
+
+
+@pytest.fixture
+def terminal(tmp_path, environment):
+    """Run `scrapy crawl miso_rtload ARGS...` at a terminal; return what it showed."""
+
+    def run(*args, env=None, columns=0):
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (25, columns))
+        process = subprocess.Popen(
+            [SCRAPY, "crawl", "miso_rtload", "-s", "HTTPCACHE_ENABLED=0", *args],
+            cwd=tmp_path,
+            env={**environment, "TERM": "xterm", **(env or {})},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # what a terminal says when nobody is left
+            while part := os.read(ours, 65536):
+                shown += part
+        os.close(ours)
+        assert process.wait(60) == 0, shown.decode()
+        return shown.decode()
+
+    return run
+
+
+@pytest.mark.parametrize("columns", [0, 120], ids=["no width", "120 columns"])
+def test_a_range_at_a_terminal_shows_a_bar_that_log_lines_do_not_tear(terminal, feed, columns):
+    feed.set(clock=START, advance=5, faults=["delay=0*3", "delay=0.5*2"])
+    shown = terminal(*RANGE, columns=columns)
+    counts = [int(count) for count in BAR.findall(shown)]
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (0, 6)
+    assert len(set(counts)) > 2
+    assert "6 stored" in shown
+    # Wherever a log line begins, the terminal's line was empty: at its start, or cleared.
+    lines = list(LINE.finditer(shown))
+    assert len(lines) > 10
+    for line in lines:
+        before = re.split(r"[\r\n]", shown[: line.start()])[-1]
+        assert re.fullmatch(r"(\x1b\[A)*", before), repr(before)
+
+
+def test_who_asked_for_one_candidate_or_json_or_is_no_terminal_gets_none(terminal, feed, crawl):
+    feed.set(clock=START, advance=5)
+    piped = crawl(start=START, end="2025-12-05T12:25:00+00:00")
+    assert not BAR.search(piped.log)
+    assert piped.lines("ERROR") == []
+    one = terminal("-a", f"start={START}", "-a", f"end={START}")
+    assert "skipped" in one
+    assert "/1 [" not in one
+    assert not BAR.search(terminal(*RANGE, env={"LOG_FORMAT": "json"}))
