@@ -17,6 +17,7 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.clone import clone_to
 from tests.conftest import FOREIGN, PROJECT
 
 # What scrapyd-deploy writes where a project has no setup.py.
@@ -56,18 +57,7 @@ def _python(*args, cwd, env=None):
 @pytest.fixture(scope="module")
 def egg(tmp_path_factory):
     """The egg that scrapyd-deploy builds, of a copy of the project."""
-    copy = tmp_path_factory.mktemp("egg") / "project"
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    for name in listed.stdout.splitlines():
-        if (PROJECT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(PROJECT / name, copy / name)
+    copy = clone_to(tmp_path_factory.mktemp("egg") / "project")
     if not (copy / "setup.py").exists():
         (copy / "setup.py").write_text(SETUP)
     built = _python("setup.py", "clean", "-a", "bdist_egg", "-d", "eggs", cwd=copy)
