@@ -17,6 +17,8 @@ class Request:
     path: str
     body: bytes
     at: float = field(default_factory=time.monotonic)
+    conditional: bool = False
+    """Asked for only where nothing is there: If-None-Match."""
 
 
 class Scripted:
@@ -31,7 +33,9 @@ class Scripted:
 
             def do_GET(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                request = Request(self.command, self.path, body)
+                request = Request(
+                    self.command, self.path, body, conditional="If-None-Match" in self.headers
+                )
                 scripted.requests.append(request)
                 status, headers, content = answer(request)
                 self.send_response(status)
@@ -41,7 +45,7 @@ class Scripted:
                 if self.command != "HEAD":
                     self.wfile.write(content)
 
-            do_HEAD = do_PUT = do_POST = do_GET  # noqa: N815
+            do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815
 
             def log_message(self, *args):
                 pass

@@ -131,6 +131,13 @@ def test_the_project_s_commands_are_found_in_the_zipped_egg(deployed):
     assert "simulate" in deployed("-m", "scrapy", "--help").stdout
 
 
+def test_the_doctor_finds_the_settings_in_the_zipped_egg(deployed):
+    done = deployed("-m", "scrapy", "doctor")
+    assert done.returncode == 0, done.stdout
+    assert "MISO_API_URL" in done.stdout
+    assert "KAFKA_SASL_PASSWORD" in done.stdout
+
+
 # --- The requirements -------------------------------------------------------------------------
 
 

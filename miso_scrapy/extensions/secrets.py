@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+from collections.abc import Iterable
 from urllib.parse import unquote, urlsplit
 
 from scrapy import signals
@@ -32,18 +34,31 @@ def secrets_in(settings: BaseSettings) -> set[str]:
         found |= {str(settings.get(name) or ""), os.environ.get(name, "")}
     for name in _URLS:
         for url in (str(settings.get(name) or ""), os.environ.get(name, "")):
-            _, _, password = urlsplit(url).netloc.rpartition("@")[0].partition(":")
+            try:
+                netloc = urlsplit(url).netloc
+            except ValueError:  # no URL: what is secret in it cannot be told
+                found.add(url)
+                continue
+            _, _, password = netloc.rpartition("@")[0].partition(":")
             found |= {password, unquote(password)}
     webhook = str(settings.get("SPIDERMON_DISCORD_WEBHOOK_URL") or "")
-    found |= {urlsplit(webhook).path.strip("/")}  # which is all that some errors show of it
+    with contextlib.suppress(ValueError):
+        found.add(urlsplit(webhook).path.strip("/"))  # which is all that some errors show of it
     return found - {""}
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """Return *text* with each secret replaced by asterisks, the longest first."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
 
 
 class MaskSecrets:
     """Mask the values of secret settings in whatever is logged: Scrapy prints settings at start."""
 
     def __init__(self, crawler: Crawler) -> None:
-        self.secrets = sorted(secrets_in(crawler.settings), key=len, reverse=True)
+        self.secrets = secrets_in(crawler.settings)
         self._filter_handlers()
         # Scrapy replaces its handler between making the extensions and opening the spider.
         crawler.signals.connect(self._filter_handlers, signal=signals.spider_opened)
@@ -61,12 +76,10 @@ class MaskSecrets:
     def mask(self, record: logging.LogRecord) -> bool:
         """Replace each secret in *record* by asterisks; let everything through."""
         message = record.getMessage()
-        masked = message
-        for secret in self.secrets:
-            masked = masked.replace(secret, "***")
-        if masked != message:
+        shown = masked(message, self.secrets)
+        if shown != message:
             if isinstance(record.args, dict):  # LOG_FORMAT=json still reads from them
-                record.msg = masked.replace("%", "%%")
+                record.msg = shown.replace("%", "%%")
             else:
-                record.msg, record.args = masked, None
+                record.msg, record.args = shown, None
         return True

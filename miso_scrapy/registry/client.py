@@ -26,6 +26,10 @@ class RegistryUnavailable(Exception):
     """The registry does not answer; the message says, in one line, what to do."""
 
 
+class RegistryInUse(RegistryUnavailable):
+    """The embedded registry serves another run, which is alive."""
+
+
 class Step(StrEnum):
     """What came of a step. registry/steps.py says what each means."""
 

@@ -22,7 +22,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from miso_scrapy.registry.client import RegistryUnavailable
+from miso_scrapy.registry.client import RegistryInUse, RegistryUnavailable
 
 _SOCKET = "valkey.sock"
 _LOG = "valkey.log"
@@ -61,7 +61,7 @@ class EmbeddedValkey:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self.stop()
-            raise RegistryUnavailable(
+            raise RegistryInUse(
                 f"the embedded registry in {self.directory} is in use by another run; "
                 "wait for it, or set REDIS_URL to a server that runs can share"
             ) from None

@@ -15,7 +15,7 @@ class StoreUnavailable(Exception):
 
 
 class AccessDenied(StoreUnavailable):
-    """The store does not say whether a file is there."""
+    """The store refuses, for want of a permission; to read: so it does not say what is there."""
 
 
 @dataclass(frozen=True)

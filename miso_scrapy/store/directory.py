@@ -82,10 +82,14 @@ class DirectoryStore:
         return dict(json.loads(text)) if text else {}
 
     def delete(self, key: str) -> None:
-        """Remove *key* and what is beside it."""
+        """Remove *key* and what is beside it; and a hidden directory that it was alone in."""
+        path = self._path(key)
         with self._explained(f"cannot remove {key}"):
-            self._path(key).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             self._path(_sidecar(key)).unlink(missing_ok=True)
+        if path.parent.name.startswith("."):
+            with contextlib.suppress(OSError):  # not alone
+                path.parent.rmdir()
 
     def locate(self, key: str) -> str:
         """Return the path of *key*."""

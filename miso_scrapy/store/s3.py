@@ -185,7 +185,9 @@ class S3Store:
         else:
             advice = "check the network, AWS_ENDPOINT_URL and the region"
         reason = " ".join(str(error).split())
-        return StoreUnavailable(f"the bucket {self.bucket} {what}: {reason}; {advice}")
+        refused = isinstance(error, ClientError) and _code(error) in _FORBIDDEN
+        kind = AccessDenied if refused else StoreUnavailable
+        return kind(f"the bucket {self.bucket} {what}: {reason}; {advice}")
 
 
 def _is_overloaded(error: Exception) -> bool:

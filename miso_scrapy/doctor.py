@@ -1,0 +1,326 @@
+"""What `scrapy doctor` looks at: settings, feed, registry, store and topic, without collecting.
+
+Each part is what a run uses, and each wait has a run's bounds. Findings come one by one, so that a
+person who waits sees what for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
+
+from miso_scrapy import settings as defaults
+from miso_scrapy.connections import open_registry, open_store
+from miso_scrapy.extensions.secrets import masked, secrets_in
+from miso_scrapy.feed.document import ROOT
+from miso_scrapy.feed.ref_id import iso_utc, parse_ref_id
+from miso_scrapy.feed.shape import ARRAYS, NotJSON, decode, error_in, normalise
+from miso_scrapy.feed.validation import problem
+from miso_scrapy.notify import security_options
+from miso_scrapy.options import Options
+from miso_scrapy.outcomes import count
+from miso_scrapy.registry.client import RegistryInUse, RegistryUnavailable
+from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
+
+# The feed has a new interval every five minutes, some of them late.
+STALE_AFTER = timedelta(minutes=15)
+_HIDDEN = f"{ROOT}/.doctor"
+
+
+class Result(StrEnum):
+    """What a check comes to."""
+
+    OK = "ok"
+    NOTE = "note"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found; *fix* says what to do about a failure."""
+
+    check: str
+    result: Result
+    what: str
+    fix: str = ""
+
+
+def _failed(check: str, error: Exception) -> Finding:
+    """Return the failure that *error* tells of: what happened; what to do."""
+    what, _, fix = str(error).rpartition("; ")
+    return Finding(check, Result.FAIL, what, fix)
+
+
+# --- Settings ---------------------------------------------------------------------------------
+
+
+def settings_in_use(settings: BaseSettings) -> list[tuple[str, str, str]]:
+    """Return (name, value, source) of each setting that has an environment variable, secrets masked.
+
+    ``settings.py`` is the one list of them; boto3 reads the ``AWS_`` ones by itself.
+    """
+    ours = re.findall(r"environ\.get\(\s*\"(\w+)\"", inspect.getsource(defaults))
+    given = {name for name in (*os.environ, *settings) if name.startswith("AWS_")}
+    boto3s = sorted(name for name in given - {*ours} if _value(settings, name))
+    return [
+        (name, _shown(settings, name), _source(settings, name)) for name in sorted(ours) + boto3s
+    ]
+
+
+def _value(settings: BaseSettings, name: str) -> str:
+    return str(settings.get(name) or os.environ.get(name, ""))
+
+
+def _shown(settings: BaseSettings, name: str) -> str:
+    value = _value(settings, name)
+    if value and re.search("PASSWORD|SECRET|TOKEN", name):
+        return "***"
+    if name.endswith("_URL"):  # a login, or a key in the query; also in what is no URL
+        value = re.sub(r"^([a-z]+://)?.*@", r"\1***@", value)
+        value = re.sub(r"[?#].*", "?***", value)
+    return masked(value, secrets_in(settings))
+
+
+def _source(settings: BaseSettings, name: str) -> str:
+    if (settings.getpriority(name) or 0) >= SETTINGS_PRIORITIES["cmdline"]:
+        return "-s"
+    if name in settings and settings[name] != getattr(defaults, name, settings[name]):
+        return "settings module"
+    return "environment" if name in os.environ else "default"
+
+
+# --- The checks -------------------------------------------------------------------------------
+
+
+def findings(settings: BaseSettings) -> Iterator[Finding]:
+    """Check one thing after the other."""
+    try:
+        options = Options.from_settings(settings)
+        security_options(settings)
+    except ValueError as error:
+        yield Finding("settings", Result.FAIL, str(error), "give it another value, or none")
+        return
+    yield Finding("settings", Result.OK, "each has a value that can be used")
+    yield from _feed(settings, options)
+    yield asyncio.run(_registry(options))
+    yield from _store(settings, options)
+    yield _topic(settings, options)
+
+
+def _feed(settings: BaseSettings, options: Options) -> Iterator[Finding]:
+    try:
+        body = asyncio.run(_fetch(settings, options.api_url))
+    except _NoAnswer as error:
+        yield _failed("feed", error)
+        return
+    yield Finding("feed", Result.OK, f"answers, with {len(body):,} bytes")
+    data: Any = None
+    wrong = error_in(body)
+    if wrong is None:
+        try:
+            data = normalise(decode(body))
+            wrong = problem(data)
+        except NotJSON as error:
+            wrong = str(error)
+    if wrong is None and not any(data[name] for name in ARRAYS):
+        wrong = "every array is empty"
+    if wrong is not None:
+        fix = "check MISO_API_URL; if the feed has changed its shape, please report it"
+        yield Finding("feed's shape", Result.FAIL, wrong, fix)
+        return
+    rows = ", ".join(f"{len(data[name])} {name}" for name in ARRAYS)
+    yield Finding("feed's shape", Result.OK, rows)
+    interval = parse_ref_id(data["RefId"])
+    behind = datetime.now(UTC) - interval
+    minutes = int(abs(behind) / timedelta(minutes=1))
+    age = f"its newest interval, {iso_utc(interval)}, is {minutes} min "
+    age += "old" if behind > timedelta() else "ahead of the clock"
+    if behind > STALE_AFTER:
+        fix = "wait: MISO is late; if a run elsewhere finds it fresh, check MISO_API_URL"
+        yield Finding("feed's age", Result.FAIL, f"stale: {age}", fix)
+    elif behind < -STALE_AFTER:
+        fix = "set this machine's clock"
+        yield Finding("feed's age", Result.FAIL, age, fix)
+    else:
+        yield Finding("feed's age", Result.OK, age)
+
+
+class _NoAnswer(Exception):
+    """The feed gave no body to look at; the message says what to do."""
+
+
+async def _fetch(settings: BaseSettings, url: str) -> bytes:
+    """Return the feed's body, asked for as a run does: once, without Scrapy's engine around it."""
+    import aiohttp
+
+    seconds, most = settings.getfloat("DOWNLOAD_TIMEOUT"), settings.getint("DOWNLOAD_MAXSIZE")
+    body = bytearray()
+    try:
+        async with (
+            aiohttp.ClientSession(
+                headers={
+                    **settings["DEFAULT_REQUEST_HEADERS"],
+                    "User-Agent": settings["USER_AGENT"],
+                },
+                timeout=aiohttp.ClientTimeout(total=seconds),
+                trust_env=True,  # proxies
+            ) as session,
+            session.get(
+                url,
+                max_redirects=settings.getint("REDIRECT_MAX_TIMES"),
+                ssl=settings.getbool("DOWNLOAD_VERIFY_CERTIFICATES"),
+            ) as response,
+        ):
+            if response.status != 200:
+                raise _NoAnswer(
+                    f"HTTP {response.status}; check MISO_API_URL, or wait if it is 429 or over 499"
+                )
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if 0 < most < len(body):  # 0: without bounds, to Scrapy
+                    raise _NoAnswer(f"an answer over {most:,} bytes; check MISO_API_URL")
+    except aiohttp.ClientSSLError as error:
+        reason = _one_line(error)
+        raise _NoAnswer(
+            f"a connection that cannot be trusted: {reason}; check MISO_API_URL, and that this machine "
+            "has CA certificates"
+        ) from error
+    except TimeoutError as error:
+        raise _NoAnswer(
+            f"no answer within {seconds:g} s; check the network and MISO_API_URL"
+        ) from error
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise _NoAnswer(f"{_one_line(error)}; check the network and MISO_API_URL") from error
+    return bytes(body)
+
+
+async def _registry(options: Options) -> Finding:
+    try:
+        async with open_registry(options) as registry:
+            owed, where = await registry.owed(), registry.where
+    except RegistryInUse as error:
+        busy = str(error).partition(";")[0]
+        return Finding("registry", Result.NOTE, f"{busy}: no fault, while that lasts")
+    except RegistryUnavailable as error:
+        return _failed("registry", error)
+    found = f"{where} answers" if options.redis_url else "the embedded one starts, and answers"
+    if owed:
+        owing = f"{found}; {count(owed, 'message')} owed: the next run sends what is owed first"
+        return Finding("registry", Result.NOTE, owing)
+    return Finding("registry", Result.OK, found)
+
+
+def _store(settings: BaseSettings, options: Options) -> Iterator[Finding]:
+    """Put a small file, get, list and delete it.
+
+    One name per machine: where nothing may be deleted, there is only ever one of them.
+    """
+    try:
+        store = open_store(settings, options)
+    except StoreUnavailable as error:
+        yield _failed("store", error)
+        return
+    key = f"{_HIDDEN}/{socket.gethostname()}.gz"
+    body = os.urandom(16)
+    yield Finding("store", Result.OK, f"files go to {store.locate(ROOT)}")
+    try:
+        store.put(key, body, {}, overwrite=True)
+        overwritten = store.put(key, body[::-1], {}).created
+    except StoreUnavailable as error:
+        yield _failed("store: put", error)
+        return
+    if overwritten:
+        what = "what is there is overwritten: the store ignores If-None-Match"
+        fix = "use a store that keeps what is there, or the promise to never overwrite is void"
+        yield Finding("store: put", Result.FAIL, what, fix)
+    else:
+        yield Finding("store: put", Result.OK, "takes a file, and keeps what is there")
+    yield _get(store, key, body[::-1] if overwritten else body)
+    yield _list(store, key)
+    yield _delete(store, key)
+
+
+def _get(store: Store, key: str, body: bytes) -> Finding:
+    check, grant = "store: get", "grant s3:GetObject on the archive's keys"
+    try:
+        found = store.get(key)
+    except AccessDenied as error:
+        return Finding(check, Result.FAIL, str(error).partition(":")[0], grant)
+    except StoreUnavailable as error:
+        return _failed(check, error)
+    if found != body:
+        what = f"{store.locate(key)} is {'not what was put there' if found else 'not there'}"
+        return Finding(check, Result.FAIL, what, "check what stands between this machine and it")
+    return Finding(check, Result.OK, "gives it back")
+
+
+def _list(store: Store, key: str) -> Finding:
+    check = "store: list"
+    try:
+        if key in store.keys(_HIDDEN):
+            return Finding(check, Result.OK, "lists it")
+    except AccessDenied:
+        needed = "may not list (s3:ListBucket): only scrapy reindex and scrapy requeue need to"
+        return Finding(check, Result.NOTE, needed)
+    except StoreUnavailable as error:
+        return _failed(check, error)
+    what = f"{store.locate(key)} is not listed"
+    return Finding(check, Result.FAIL, what, "check what stands between this machine and it")
+
+
+def _delete(store: Store, key: str) -> Finding:
+    check = "store: delete"
+    try:
+        store.delete(key)
+    except StoreUnavailable:
+        left = f"may not delete: only scrapy requeue needs to; {store.locate(key)} stays"
+        return Finding(check, Result.NOTE, left)
+    return Finding(check, Result.OK, "deletes it")
+
+
+def _topic(settings: BaseSettings, options: Options) -> Finding:
+    check, topic = "Kafka topic", options.kafka_topic
+    if not topic:
+        return Finding(check, Result.OK, "none is set: nothing is announced")
+    from kafka import KafkaAdminClient
+    from kafka.errors import NoError, for_code
+
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # we say in one line what it says in many
+    milliseconds = int(options.kafka_timeout * 1000)
+    fix = "check KAFKA_BROKERS, and the KAFKA_SSL_ and KAFKA_SASL_ settings"
+    try:
+        admin = KafkaAdminClient(
+            bootstrap_servers=options.kafka_brokers,
+            bootstrap_timeout_ms=milliseconds,
+            request_timeout_ms=milliseconds,
+            **security_options(settings),
+        )
+        try:
+            (found,) = admin.describe_topics([topic])  # does not create it
+        finally:
+            admin.close()
+    except Exception as error:  # noqa: BLE001  kafka-python raises OSError, ValueError and its own
+        return Finding(check, Result.FAIL, _one_line(error), fix)
+    answer = for_code(found["error_code"])
+    if answer is not NoError:
+        what = f"{topic}: {answer.description or answer.__name__}"
+        fix = "create the topic, or check KAFKA_TOPIC and the right to describe it"
+        return Finding(check, Result.FAIL, what, fix)
+    return Finding(
+        check, Result.OK, f"{topic} is there, {count(len(found['partitions']), 'partition')}"
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
