@@ -17,7 +17,7 @@ faketime = pytest.mark.skipif(
 
 
 @pytest.fixture
-def sped_up(tmp_path, environment):
+def sped_up(tmp_path, environment, valkey):
     """Run a crawl whose clock runs 60 times as fast: a minute of the feed is a second."""
 
     def run(**arguments):
@@ -25,8 +25,13 @@ def sped_up(tmp_path, environment):
         done = subprocess.run(
             ["faketime", "-f", "+0 x60", SCRAPY, "crawl", "miso_rtload", *args],
             cwd=tmp_path,
-            # The registry's leases and time-outs run by the fast clock, too.
-            env={**environment, "REGISTRY_CLAIM_TTL": "600", "DOWNLOAD_TIMEOUT": "600"},
+            # Time-outs run by the fast clock, too.
+            env={
+                **environment,
+                "REDIS_URL": f"{valkey.url}?socket_timeout=600&socket_connect_timeout=600",
+                "REGISTRY_CLAIM_TTL": "600",
+                "DOWNLOAD_TIMEOUT": "600",
+            },
             capture_output=True,
             text=True,
             timeout=120,
