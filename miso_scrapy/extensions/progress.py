@@ -36,7 +36,7 @@ class Progress:
     """Show a range's candidates done of total, their outcomes, and the time left."""
 
     def __init__(self, crawler: Crawler) -> None:
-        if not sys.stderr.isatty() or is_json(crawler.settings):
+        if not _is_terminal(sys.stderr) or is_json(crawler.settings):
             raise NotConfigured
         self.crawler = crawler
         self.bar: Any = None
@@ -92,3 +92,8 @@ class Progress:
         self.bar.close()
         for handler in self._moved:
             handler.setStream(sys.stderr)
+
+
+def _is_terminal(stream: Any) -> bool:
+    """Return whether a person reads *stream*; a job runner's own stand-in for it need not know."""
+    return bool(getattr(stream, "isatty", bool)())
