@@ -48,13 +48,14 @@ def iso(instant):
 @faketime
 def test_a_range_into_the_future_catches_up_and_then_follows(sped_up, feed, archive):
     now = floor_to_interval(datetime.now(UTC))
-    first, last = now - timedelta(minutes=10), now + timedelta(minutes=15)
+    first, last = now - timedelta(minutes=10), now + timedelta(minutes=25)
     feed.set(clock=first.isoformat(), advance=5)
     run = sped_up(start=iso(first), end=iso(last))
     assert run.status == 0, run.log
     # Past candidates share the answer of a minute; those to come are fetched one by one.
-    assert run.outcomes.get("stored", 0) + run.outcomes.get("duplicate", 0) == 6
-    assert run.outcomes["stored"] >= 4
+    assert run.outcomes.get("stored", 0) + run.outcomes.get("duplicate", 0) == 8
+    # (Minutes are seconds here: a slow start may find the first of these overdue, too.)
+    assert run.outcomes["stored"] >= 3
     fetched = [
         datetime.fromisoformat(archive.document(path)["collection_metadata"]["collected_at"])
         for path in archive.files()
