@@ -33,8 +33,8 @@ from miso_scrapy.outcomes import count
 from miso_scrapy.registry.client import RegistryInUse, RegistryUnavailable
 from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
 
-# The feed has a new interval every five minutes, some of them late.
-STALE_AFTER = timedelta(minutes=15)
+# How far the feed may be ahead before it is this machine's clock that is wrong.
+_AHEAD = timedelta(minutes=15)
 _HIDDEN = f"{ROOT}/.doctor"
 
 
@@ -146,10 +146,10 @@ def _feed(settings: BaseSettings, options: Options) -> Iterator[Finding]:
     minutes = int(abs(behind) / timedelta(minutes=1))
     age = f"its newest interval, {iso_utc(interval)}, is {minutes} min "
     age += "old" if behind > timedelta() else "ahead of the clock"
-    if behind > STALE_AFTER:
+    if behind > timedelta(minutes=options.stale_after):
         fix = "wait: MISO is late; if a run elsewhere finds it fresh, check MISO_API_URL"
         yield Finding("feed's age", Result.FAIL, f"stale: {age}", fix)
-    elif behind < -STALE_AFTER:
+    elif behind < -_AHEAD:
         fix = "set this machine's clock"
         yield Finding("feed's age", Result.FAIL, age, fix)
     else:

@@ -206,7 +206,8 @@ def test_wrong_usage(scrapy, feed):
 )
 def test_a_feed_that_is_broken(examine, feed, fault, check, said):
     feed.set(faults=[fault])
-    found = examine(DOWNLOAD_TIMEOUT="0.2" if "delay" in fault else "30")
+    limit = "0.2" if "delay" in fault else "30"
+    found = examine(DOWNLOAD_TIMEOUT=limit, MISO_STALE_AFTER="15")
     assert [*failing(found)] == [check]
     assert said in found[check].what
     assert "Kafka topic" in found  # the rest is checked all the same
@@ -214,7 +215,7 @@ def test_a_feed_that_is_broken(examine, feed, fault, check, said):
 
 def test_a_feed_that_is_a_little_late_is_well(examine, feed):
     feed.set(faults=["stale=9"])
-    assert failing(examine()) == {}
+    assert failing(examine(MISO_STALE_AFTER="15")) == {}
 
 
 def test_a_clock_that_is_behind_the_feed(examine, feed):
