@@ -61,4 +61,5 @@ lint: $(VENV)/installed
 
 lock: $(VENV)/installed
 	uv pip compile --quiet --universal --python-version 3.11 pyproject.toml -o requirements.txt
+	uv pip compile --quiet --universal --python-version 3.11 --extra dataset pyproject.toml -o requirements-dataset.txt
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.txt
