@@ -14,7 +14,7 @@ from miso_scrapy.registry.client import Registry
 from miso_scrapy.store import Store
 
 
-def open_store(settings: BaseSettings, options: Options) -> Store:
+def open_store(settings: BaseSettings, options: Options, *, to_write: bool = True) -> Store:
     """Return the store that the settings name, once it answers. Raises StoreUnavailable."""
     store: Store
     if options.s3_bucket:
@@ -25,7 +25,7 @@ def open_store(settings: BaseSettings, options: Options) -> Store:
         from miso_scrapy.store.directory import DirectoryStore
 
         store = DirectoryStore(options.data_dir)
-    store.check()
+    store.check(to_write=to_write)
     return store
 
 

@@ -268,7 +268,7 @@ def _get(store: Store, key: str, body: bytes) -> Finding:
 def _list(store: Store, key: str) -> Finding:
     check = "store: list"
     try:
-        if key in store.keys(_HIDDEN):
+        if key in (entry.key for entry in store.entries(_HIDDEN)):
             return Finding(check, Result.OK, "lists it")
     except AccessDenied:
         needed = "may not list (s3:ListBucket): only scrapy reindex and scrapy requeue need to"

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import itertools
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from scrapy.commands import ScrapyCommand
 
@@ -63,11 +63,13 @@ async def _reindex(store: Store, options: Options, *, announce: bool) -> int:
 
     unreadable = registered = kept = 0
     async with open_registry(options) as registry:
-        keys = store.keys(ROOT)
+        entries = store.entries(ROOT)
         await registry.forget_quarantine()
         # A person sees a bar; a log gets the last line only.
         with tqdm(unit=" files", disable=None, file=sys.stderr) as progress:
-            while batch := await asyncio.to_thread(lambda: list(itertools.islice(keys, _AT_ONCE))):
+            while batch := await asyncio.to_thread(
+                lambda: [entry.key for entry in itertools.islice(entries, _AT_ONCE)]
+            ):
                 bodies = [key for key in batch if key.startswith(f"{quarantine.QUARANTINE}/")]
                 for key in filter(quarantine.is_body, bodies):
                     await registry.quarantine(quarantine.hash_in(key))
@@ -97,14 +99,12 @@ async def _reindex(store: Store, options: Options, *, announce: bool) -> int:
     return 1 if unreadable else 0
 
 
-def _read(store: Store, keys: Iterable[str]) -> tuple[list[Filed], list[str]]:
+def _read(store: Store, keys: Sequence[str]) -> tuple[list[Filed], list[str]]:
     filed, faults = [], []
-    for key in keys:
+    for key, body in zip(keys, store.get_all(keys), strict=True):
         identifier = identifier_in(key)
-        try:
-            body = store.get(key)
-        except AccessDenied as error:
-            faults.append(str(error))
+        if isinstance(body, AccessDenied):
+            faults.append(str(body))
             continue
         if body is None or identifier is None:  # gone since it was listed
             continue

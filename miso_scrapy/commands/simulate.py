@@ -7,7 +7,9 @@ import asyncio
 import contextlib
 import os
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scrapy.commands import ScrapyCommand
@@ -63,6 +65,13 @@ class Command(ScrapyCommand):
             metavar="KIND[=VALUE][*TIMES]",
             help="may repeat",
         )
+        parser.add_argument(
+            "--write",
+            metavar="DIRECTORY",
+            help="do not serve: write the archive of --start to --end there, as if collected",
+        )
+        parser.add_argument("--start", metavar="DAY", help="with --write: first market day")
+        parser.add_argument("--end", metavar="DAY", help="with --write: market day to stop before")
         parser.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
@@ -72,6 +81,11 @@ class Command(ScrapyCommand):
         command = opts.command[1:] if opts.command[:1] == ["--"] else opts.command
         if args:
             usage_error("simulate", f"{args[0]} is no option: see scrapy simulate --help")
+        if opts.write:
+            _write(Path(opts.write), opts)
+            return
+        if opts.start or opts.end:
+            usage_error("simulate", "--start and --end belong to --write: the clock is --clock")
         if opts.port is not None and not 0 <= opts.port <= 65535:
             usage_error("simulate", f"--port {opts.port} is no port: 0 to 65535")
         if opts.advance is not None and not 0 <= opts.advance <= 1e6:
@@ -89,6 +103,29 @@ class Command(ScrapyCommand):
         port = opts.port if opts.port is not None else 0 if command else 8765
         with contextlib.suppress(KeyboardInterrupt):
             self.exitcode = asyncio.run(_serve(simulator, port, command))
+
+
+def _write(root: Path, opts: argparse.Namespace) -> None:
+    from miso_scrapy.dataset.workers import workers
+    from miso_scrapy.simulator.archive import write_day
+
+    try:
+        start, end = (date.fromisoformat(text or "") for text in (opts.start, opts.end))
+    except ValueError:
+        usage_error(
+            "simulate", "--write needs --start and --end, such as 2025-12-05 and 2025-12-08"
+        )
+    days = [start + timedelta(days=number) for number in range((end - start).days)]
+    if not days:
+        usage_error(
+            "simulate", f"--end {end} is not after --start {start}: the end is not included"
+        )
+    try:
+        with workers(len(days)) as spread:
+            written = sum(spread(partial(write_day, root, opts.seed), days))
+    except OSError as error:
+        usage_error("simulate", f"--write {root}: {error.strerror}")
+    print(f"{written} snapshots of {len(days)} days written below {root}")  # noqa: T201
 
 
 def _time(text: str) -> datetime:

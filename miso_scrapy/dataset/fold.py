@@ -64,9 +64,7 @@ class MarketDay:
     """Of each snapshot: its interval, and when it was collected."""
 
 
-def published(
-    at: datetime, collected_at: datetime | None, data: Mapping[str, Any]
-) -> Published:
+def published(at: datetime, collected_at: datetime | None, data: Mapping[str, Any]) -> Published:
     """Return the snapshot *data*, of the documented shape, of the interval *at*.
 
     Where an array names an interval or an hour twice, the later row is the one to believe. Raises

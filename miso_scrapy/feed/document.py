@@ -8,6 +8,8 @@ import zlib
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 DATASET = "miso_realtime_total_load"
 DATA_TYPE = "realtime_total_load"
 ROOT = f"sourcing/{DATASET}"
@@ -61,7 +63,7 @@ def pack(data: Any, metadata: dict[str, Any]) -> bytes:
 def unpack(body: bytes) -> dict[str, Any]:
     """Return the document in *body*, whole. Raises UnreadableDocument."""
     try:
-        document = json.loads(gzip.decompress(body))
+        document = orjson.loads(gzip.decompress(body))
         data, metadata = document["data"], document["collection_metadata"]
         if not (isinstance(data["RefId"], str) and isinstance(metadata, dict)):
             raise TypeError("RefId and collection_metadata are not there")
@@ -72,7 +74,6 @@ def unpack(body: bytes) -> dict[str, Any]:
         ValueError,
         KeyError,
         TypeError,
-        RecursionError,
     ) as error:
         raise UnreadableDocument(str(error) or type(error).__name__) from None
     return {"data": data, "collection_metadata": metadata}

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from random import Random
 from typing import Any
 
@@ -116,5 +116,6 @@ def _documented_label(kind: str, index: int) -> str:
     return f"{index + (kind == 'HourEnding'):02d}:00"
 
 
+@cache
 def _clock(index: int) -> str:
     return (datetime(2000, 1, 1, tzinfo=UTC) + index * timedelta(minutes=5)).strftime("%H:%M:%S")

@@ -33,8 +33,8 @@ class MisoRequeueSpider(Spider):
         """
         store = Archive.of(self.crawler).store
         try:
-            keys = await asyncio.to_thread(lambda: list(store.keys(quarantine.QUARANTINE)))
-            for key in filter(quarantine.is_body, keys):
+            there = await asyncio.to_thread(lambda: list(store.entries(quarantine.QUARANTINE)))
+            for key in filter(quarantine.is_body, (entry.key for entry in there)):
                 if self.crawler.engine.needs_backout():
                     await self.crawler.signals.wait_for(signals.scheduler_empty)
                 if snapshot := await asyncio.to_thread(self._read, key):

@@ -5,9 +5,9 @@ It knows nothing of the feed. Calls block: the event loop runs them in threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class StoreUnavailable(Exception):
@@ -29,11 +29,19 @@ class Stored:
     """False when a file was there already, or the store did not confirm: read what is there."""
 
 
-class Store(Protocol):
-    """Where files go."""
+class Entry(NamedTuple):
+    """A file that is there."""
 
-    def check(self) -> None:
-        """Raise StoreUnavailable if it is certain that nothing could be stored here."""
+    key: str
+    version: str
+    """Another one as soon as other bytes are there."""
+
+
+class Store(Protocol):
+    """Where files go. A store can be pickled, for work in other processes."""
+
+    def check(self, *, to_write: bool = True) -> None:
+        """Raise StoreUnavailable if it is certain that nothing could be stored, or read, here."""
 
     def put(
         self,
@@ -65,5 +73,8 @@ class Store(Protocol):
     def locate(self, key: str) -> str:
         """Return the location that *key* has here."""
 
-    def keys(self, prefix: str) -> Iterator[str]:
-        """Yield the keys below *prefix*, in order. Raises StoreUnavailable."""
+    def get_all(self, keys: Sequence[str]) -> Iterator[bytes | AccessDenied | None]:
+        """Yield what :meth:`get` says of each of *keys*, in their order. Raises StoreUnavailable."""
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """Yield what is below *prefix*, in the order of the keys. Raises StoreUnavailable."""

@@ -9,10 +9,10 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from miso_scrapy.store import Stored, StoreUnavailable
+from miso_scrapy.store import AccessDenied, Entry, Stored, StoreUnavailable
 
 # No write takes an hour: what is older belongs to nobody.
 _LEFT_BEHIND = 3600
@@ -21,12 +21,16 @@ _LEFT_BEHIND = 3600
 class DirectoryStore:
     """Files below *root*. A file is written elsewhere, and gets its final name when it is whole."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, setting: str = "MISO_DATA_DIR") -> None:
         self.root = root
         self._partial = root / ".partial"
+        self._setting = setting  # what names the root, for the user
 
-    def check(self) -> None:
-        """Raise StoreUnavailable if files cannot be made below the root."""
+    def check(self, *, to_write: bool = True) -> None:
+        """Raise StoreUnavailable if files cannot be made, or found, below the root."""
+        if not to_write:
+            with self._explained("cannot be read"), os.scandir(self.root):
+                return
         with self._explained("cannot be written to"):
             self._partial.mkdir(parents=True, exist_ok=True)
             if not os.access(self._partial, os.W_OK | os.X_OK):
@@ -75,6 +79,19 @@ class DirectoryStore:
                 return self._path(key).read_bytes()
             except FileNotFoundError:
                 return None
+            except PermissionError as error:
+                raise AccessDenied(
+                    f"{self._path(key)} is not ours to read: {error.strerror}; "
+                    "check its owner and permissions"
+                ) from error
+
+    def get_all(self, keys: Sequence[str]) -> Iterator[bytes | AccessDenied | None]:
+        """Yield what is under each of *keys*."""
+        for key in keys:
+            try:
+                yield self.get(key)
+            except AccessDenied as error:
+                yield error
 
     def metadata(self, key: str) -> dict[str, str]:
         """Return the metadata beside *key*."""
@@ -95,13 +112,21 @@ class DirectoryStore:
         """Return the path of *key*."""
         return str(self._path(key))
 
-    def keys(self, prefix: str) -> Iterator[str]:
-        """Yield the keys below *prefix*, in order, without hidden files."""
-        for directory, names, files in os.walk(self._path(prefix)):
-            names.sort()
-            for name in sorted(files):
-                if not name.startswith("."):
-                    yield (Path(directory) / name).relative_to(self.root).as_posix()
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """Yield what is below *prefix*, in order, without hidden files; nothing if it is not there."""
+        with self._explained(f"cannot list {prefix}"):
+            try:
+                with os.scandir(self._path(prefix)) as found:
+                    here = sorted(found, key=lambda entry: entry.name)
+            except FileNotFoundError:
+                return
+            for entry in here:
+                key = f"{prefix}/{entry.name}"
+                if entry.is_dir():
+                    yield from self.entries(key)
+                elif not entry.name.startswith("."):
+                    stat = entry.stat()
+                    yield Entry(key, f"{stat.st_size}-{stat.st_mtime_ns}")
 
     def _path(self, key: str) -> Path:
         return self.root / key
@@ -113,8 +138,8 @@ class DirectoryStore:
         except OSError as error:
             reason = error.strerror or str(error)
             raise StoreUnavailable(
-                f"the data directory {self.root} {what}: {reason}; "
-                "check MISO_DATA_DIR, its permissions and the free space"
+                f"the directory {self.root} {what}: {reason}; "
+                f"check {self._setting}, its permissions and the free space"
             ) from error
 
 

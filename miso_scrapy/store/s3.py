@@ -7,7 +7,9 @@ needed only to list them; without it a missing object answers 403 instead of 404
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import boto3
@@ -20,7 +22,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from miso_scrapy.store import AccessDenied, Stored, StoreUnavailable
+from miso_scrapy.store import AccessDenied, Entry, Stored, StoreUnavailable
 
 # Every wait is bounded: 3 tries of at most 5 s to connect and 8 s to answer.
 _CONFIG = Config(
@@ -28,6 +30,15 @@ _CONFIG = Config(
     read_timeout=8,
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=10,
+)
+_SETTINGS = (
+    "S3_BUCKET",
+    "AWS_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION_NAME",
+    "AWS_ENDPOINT_URL",
 )
 _MISSING = ("404", "NoSuchKey", "NotFound")
 _FORBIDDEN = ("403", "AccessDenied", "Forbidden")
@@ -40,9 +51,14 @@ _TRIES = 5
 class S3Store:
     """Objects in *bucket*."""
 
-    def __init__(self, bucket: str, client: Any) -> None:
+    def __init__(self, bucket: str, client: Any, settings: Mapping[str, Any]) -> None:
         self.bucket = bucket
         self.client = client
+        self._settings = settings
+
+    def __reduce__(self) -> Any:
+        """Travel to another process as the settings: each process has a client of its own."""
+        return _opened, tuple(self._settings.items())
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> S3Store:
@@ -50,7 +66,7 @@ class S3Store:
 
         Raises StoreUnavailable for a profile that does not exist.
         """
-        bucket = settings["S3_BUCKET"]
+        settings = {name: settings.get(name) for name in _SETTINGS}
         logging.getLogger("botocore").setLevel(logging.WARNING)  # at INFO it tells of its chain
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # at WARNING of what we retry
         if bool(settings.get("AWS_ACCESS_KEY_ID")) != bool(settings.get("AWS_SECRET_ACCESS_KEY")):
@@ -75,9 +91,9 @@ class S3Store:
             raise StoreUnavailable(
                 f"S3 cannot be set up: {error}; check the AWS settings"
             ) from error
-        return cls(bucket, client)
+        return cls(settings["S3_BUCKET"], client, settings)
 
-    def check(self) -> None:
+    def check(self, *, to_write: bool = True) -> None:
         """Raise StoreUnavailable if the bucket does not exist or the endpoint does not answer.
 
         A refusal proves nothing: a writer need not have ``s3:ListBucket``, which this asks for.
@@ -166,12 +182,29 @@ class S3Store:
         """Return the URI of *key*."""
         return f"s3://{self.bucket}/{key}"
 
-    def keys(self, prefix: str) -> Iterator[str]:
-        """Yield the keys below *prefix*, in order. Needs ``s3:ListBucket``."""
+    def get_all(self, keys: Sequence[str]) -> Iterator[bytes | AccessDenied | None]:
+        """Yield what is under each of *keys*; several are asked for at once."""
+
+        def get(key: str) -> bytes | AccessDenied | None:
+            try:
+                return self.get(key)
+            except AccessDenied as error:
+                return error
+
+        at_once = self.client.meta.config.max_pool_connections
+        with ThreadPoolExecutor(at_once) as threads:
+            try:
+                yield from threads.map(get, keys)
+            finally:
+                threads.shutdown(cancel_futures=True)
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """Yield the objects below *prefix*, in order. Needs ``s3:ListBucket``."""
         pages = self.client.get_paginator("list_objects_v2")
         try:
             for page in pages.paginate(Bucket=self.bucket, Prefix=f"{prefix}/"):
-                yield from (entry["Key"] for entry in page.get("Contents", ()))
+                for entry in page.get("Contents", ()):
+                    yield Entry(entry["Key"], entry["ETag"].strip('"'))
         except (ClientError, BotoCoreError) as error:
             raise self._explained("cannot be listed (s3:ListBucket)", error) from error
 
@@ -188,6 +221,11 @@ class S3Store:
         refused = isinstance(error, ClientError) and _code(error) in _FORBIDDEN
         kind = AccessDenied if refused else StoreUnavailable
         return kind(f"the bucket {self.bucket} {what}: {reason}; {advice}")
+
+
+@cache
+def _opened(*settings: tuple[str, Any]) -> S3Store:
+    return S3Store.from_settings(dict(settings))
 
 
 def _is_overloaded(error: Exception) -> bool:

@@ -1,0 +1,141 @@
+"""`scrapy audit`: what the archive has of each market day, and what it lacks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from miso_scrapy.dataset.archive import DayFiles, DayRange, read, with_empty_days
+from miso_scrapy.dataset.audit import DayAudit, Total, audit, total
+from miso_scrapy.dataset.command import DatasetCommand, progress
+from miso_scrapy.dataset.fold import INTERVALS_A_DAY
+from miso_scrapy.dataset.workers import workers
+from miso_scrapy.feed.market_day import EST, market_day
+from miso_scrapy.feed.ref_id import iso_utc
+from miso_scrapy.outcomes import count
+from miso_scrapy.store import Store
+
+_HEAD = ("market day", "snapshots", "values", "healed", "revisions", "silence", "newest", "missing")
+
+
+class Command(DatasetCommand):
+    """Tell of each market day what is there; exit status 1 when values are missing."""
+
+    def short_desc(self) -> str:
+        """Return the description."""
+        return "Tell what the archive has of each market day, and what it lacks"
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Add how to tell it."""
+        parser.add_argument("--json", action="store_true", help="as one JSON object")
+        super().add_options(parser)
+
+    def read(
+        self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace
+    ) -> None:
+        """Audit the days, with those that have no files."""
+        now = datetime.now(UTC)
+        every = with_empty_days(found, wanted, market_day(now))
+        faults: dict[str, str] = {}
+        audits = []
+        with workers(len(found)) as spread:
+            for done, wrong in progress(spread(partial(_audited, store, now), every), len(every)):
+                audits.append(done)
+                faults |= wrong
+        audits = _within(audits, wanted)
+        result = total(audits)
+        for line in [_json(audits, result, now)] if opts.json else _table(audits, result, now):
+            print(line)  # noqa: T201
+        self.name_faults(faults)
+        if result.values_missing:
+            self.exitcode = 1
+
+
+def _audited(store: Store, now: datetime, files: DayFiles) -> tuple[DayAudit, dict[str, str]]:
+    done = read(store, files)
+    return audit(done.market_day, now), done.faults
+
+
+def _within(audits: list[DayAudit], wanted: DayRange) -> list[DayAudit]:
+    """Return *audits* without the empty days outside of an archive whose ends are left open.
+
+    The first and last files may belong to the day before or after; most often they do not.
+    """
+    held = [number for number, each in enumerate(audits) if each.newest]
+    first = held[0] if held and not wanted.start else 0
+    last = held[-1] if held and not wanted.end else len(audits) - 1
+    return audits[first : last + 1]
+
+
+def _table(audits: list[DayAudit], result: Total, now: datetime) -> list[str]:
+    rows = [_HEAD]
+    rows += [
+        (
+            str(each.day),
+            f"{each.snapshots}/{INTERVALS_A_DAY}",
+            f"{each.values}/{INTERVALS_A_DAY}",
+            str(each.healed),
+            f"{each.revisions}{_largest(each)}",
+            _spell(each.longest_silence),
+            f"{each.newest.astimezone(EST):%H:%M}" if each.newest else "-",
+            ", ".join(map(str, each.missing)) or "-",
+        )
+        for each in audits
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    age = f"{_spell(now - result.newest)} old" if result.newest else "not there"
+    lines += [
+        "Times are EST; beside the revisions stands the largest one.",
+        f"{count(result.days, 'day')}: {count(result.snapshots, 'snapshot')}, "
+        f"{count(result.values, 'value')} known, {result.healed} of them healed, "
+        f"{result.values_missing} missing; {count(result.revisions, 'revision')}{_largest(result)}; longest silence "
+        f"{_spell(result.longest_silence)}; the newest snapshot is {age}",
+    ]
+    return lines
+
+
+def _largest(each: DayAudit | Total) -> str:
+    return f" ({each.largest_revision_mw:g} MW)" if each.revisions else ""
+
+
+def _json(audits: list[DayAudit], result: Total, now: datetime) -> str:
+    days = [
+        {
+            "day": str(each.day),
+            "missing": [
+                {"first": gap.first.isoformat(), "last": gap.last.isoformat(), "values": len(gap)}
+                for gap in each.missing
+            ],
+            **_figures(each, now),
+        }
+        for each in audits
+    ]
+    return json.dumps({"days": days, "total": {"days": result.days, **_figures(result, now)}})
+
+
+def _figures(each: DayAudit | Total, now: datetime) -> dict[str, Any]:
+    return {
+        "snapshots": each.snapshots,
+        "values": each.values,
+        "values_missing": each.values_missing,
+        "healed": each.healed,
+        "revisions": each.revisions,
+        "largest_revision_mw": each.largest_revision_mw,
+        "longest_silence_minutes": each.longest_silence // timedelta(minutes=1),
+        "newest": iso_utc(each.newest) if each.newest else None,
+        "newest_age_minutes": (now - each.newest) // timedelta(minutes=1) if each.newest else None,
+    }
+
+
+def _spell(time: timedelta) -> str:
+    minutes = time // timedelta(minutes=1)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"

@@ -1,0 +1,166 @@
+"""The archive by market days: which files a day is in, and what they say of it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+
+from miso_scrapy.dataset.fold import MarketDay, Published, fold, published
+from miso_scrapy.feed.coverage import TOLERANCE
+from miso_scrapy.feed.document import ROOT, UnreadableDocument, unpack
+from miso_scrapy.feed.market_day import EST, market_day
+from miso_scrapy.feed.ref_id import parse_ref_id
+from miso_scrapy.feed.validation import problem
+from miso_scrapy.store import AccessDenied, Entry, Store
+
+_DAY = timedelta(days=1)
+_FILED = re.compile(rf"{ROOT}/[0-9/]{{10}}/realtime_total_load_([0-9]{{8}})_([0-9]{{6}})\.json\.gz")
+
+
+@dataclass(frozen=True)
+class DayFiles:
+    """The files that may hold snapshots of the market day *day*, in the order of their candidates."""
+
+    day: date
+    keys: list[str]
+    version: str
+    """Another one as soon as one of the files is another."""
+
+
+@dataclass
+class DayRead:
+    """A market day, and what became of its files."""
+
+    market_day: MarketDay
+    faults: dict[str, str] = field(default_factory=dict)
+    """What is wrong with each file that cannot be read, by its location."""
+
+
+@dataclass(frozen=True)
+class DayRange:
+    """The market days from *start* to the one before *end*; None: from the first, to the last."""
+
+    start: date | None = None
+    end: date | None = None
+
+    def __contains__(self, day: date) -> bool:
+        return (self.start is None or self.start <= day) and (self.end is None or day < self.end)
+
+    def __str__(self) -> str:
+        return " ".join(
+            f"{word} {day}" for word, day in (("from", self.start), ("to", self.end)) if day
+        )
+
+
+def days(store: Store, wanted: DayRange) -> list[DayFiles]:
+    """Return the market days, of those *wanted*, that have files, in order.
+
+    Only names are read, and of a range that is closed only those that may belong to it. Raises
+    StoreUnavailable.
+    """
+    found: dict[date, list[Entry]] = {}
+    for utc_day, clock, entry in _filed(store, wanted):
+        for day in _may_hold(utc_day, clock):
+            if day in wanted:
+                found.setdefault(day, []).append(entry)
+    return [
+        DayFiles(day, [entry.key for entry in entries], _version(entries))
+        for day, entries in sorted(found.items())
+    ]
+
+
+def with_empty_days(found: list[DayFiles], wanted: DayRange, today: date) -> list[DayFiles]:
+    """Return *found*, and a day without files for each day of the range, until *today*, that has none.
+
+    An end that is left open is the archive's own.
+    """
+    by_day = {files.day: files for files in found}
+    first = wanted.start or found[0].day
+    last = min(wanted.end - _DAY, today) if wanted.end else found[-1].day
+    every = [first + number * _DAY for number in range((last - first).days + 1)]
+    return [by_day.get(day) or DayFiles(day, [], "") for day in every]
+
+
+def read(store: Store, files: DayFiles) -> DayRead:
+    """Return the market day that *files* say. Raises StoreUnavailable.
+
+    A file that cannot be read is left out, and named. So is, in silence, a snapshot of another day:
+    near midnight a file may belong to either, and one that was filed without being covered belongs to
+    no day that its name tells.
+    """
+    done = DayRead(MarketDay(files.day))
+    snapshots = []
+    for key, body in zip(files.keys, store.get_all(files.keys), strict=True):
+        if body is None:  # gone since it was listed
+            continue
+        try:
+            if isinstance(body, AccessDenied):
+                raise UnreadableDocument(str(body))
+            snapshot = _snapshot(body)
+        except ValueError as error:
+            done.faults[store.locate(key)] = str(error)
+            continue
+        if market_day(snapshot.at) == files.day:
+            snapshots.append(snapshot)
+    done.market_day = fold(files.day, snapshots)
+    return done
+
+
+def _snapshot(body: bytes) -> Published:
+    document = unpack(body)
+    data, metadata = document["data"], document["collection_metadata"]
+    if wrong := problem(data):
+        raise UnreadableDocument(wrong)
+    try:
+        collected_at = datetime.fromisoformat(metadata["collected_at"]).astimezone(UTC)
+    except (KeyError, TypeError, ValueError):
+        collected_at = None
+    return published(parse_ref_id(data["RefId"]), collected_at, data)
+
+
+def _filed(store: Store, wanted: DayRange) -> Iterator[tuple[date, str, Entry]]:
+    """Yield each file's UTC date, time of day as HHMMSS, and entry."""
+    for prefix in _prefixes(wanted):
+        for entry in store.entries(prefix):
+            if (match := _FILED.fullmatch(entry.key)) and (utc_day := _date(match[1])):
+                yield utc_day, match[2], entry
+
+
+@cache
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _prefixes(wanted: DayRange) -> Iterable[str]:
+    """Return where to look: a market day lies in two UTC days."""
+    if wanted.start is None or wanted.end is None:
+        return [ROOT]
+    number = (wanted.end - wanted.start).days + 1
+    return [f"{ROOT}/{wanted.start + count * _DAY:%Y/%m/%d}" for count in range(number)]
+
+
+_MIDNIGHT = datetime.combine(date(2000, 1, 1), time(), EST).astimezone(UTC)
+# Of a UTC day's candidates: the first whose snapshot may be of the new market day, and the first whose
+# snapshot can no longer be of the old one.
+_EARLY, _LATE = (f"{_MIDNIGHT + offset:%H%M%S}" for offset in (-TOLERANCE, TOLERANCE))
+
+
+def _may_hold(utc_day: date, clock: str) -> list[date]:
+    """Return the market days that the snapshot filed under a candidate may be of."""
+    if clock < _EARLY:
+        return [utc_day - _DAY]
+    if clock < _LATE:
+        return [utc_day - _DAY, utc_day]
+    return [utc_day]
+
+
+def _version(entries: Iterable[Entry]) -> str:
+    names = "\n".join(f"{entry.key} {entry.version}" for entry in entries)
+    return hashlib.md5(names.encode(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,126 @@
+"""What `scrapy export`, `scrapy audit` and `scrapy report` have in common."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from datetime import date
+from importlib.util import find_spec
+from typing import TypeVar
+
+from scrapy.commands import ScrapyCommand
+
+from miso_scrapy.commands import usage_error
+from miso_scrapy.connections import open_store
+from miso_scrapy.dataset.archive import DayFiles, DayRange, days
+from miso_scrapy.dataset.workers import ClusterUnavailable
+from miso_scrapy.feed.document import ROOT
+from miso_scrapy.options import Options
+from miso_scrapy.outcomes import count
+from miso_scrapy.store import Store, StoreUnavailable
+
+T = TypeVar("T")
+
+
+class DatasetCommand(ScrapyCommand):
+    """A command that reads market days from the archive that the settings name."""
+
+    requires_project = True
+    requires_crawler_process = False
+    needs: tuple[str, ...] = ()
+    """Packages of requirements-dataset.txt that it cannot do without."""
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Add the range."""
+        super().add_options(parser)
+        parser.add_argument(
+            "--start", metavar="DAY", help="first market day (default: the archive's first)"
+        )
+        parser.add_argument(
+            "--end", metavar="DAY", help="market day to stop before (default: after the last)"
+        )
+
+    @property
+    def name(self) -> str:
+        """The command, as the user calls it."""
+        return type(self).__module__.rpartition(".")[2]
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        """Read the days that are asked for; tell in one line of what goes wrong."""
+        assert self.settings is not None
+        try:
+            wanted = self._wanted(args, opts)
+            options = Options.from_settings(self.settings)
+        except ValueError as error:
+            usage_error(self.name, error)
+        try:
+            store = open_store(self.settings, options, to_write=False)
+            if found := days(store, wanted):
+                self.read(store, found, wanted, opts)
+            else:
+                where = f"{store.locate(ROOT)} {wanted}".rstrip()
+                self.fail(
+                    f"no snapshots in {where}: collect some, or check the settings and the range"
+                )
+        except (StoreUnavailable, ClusterUnavailable) as error:
+            self.fail(str(error))
+        except BrokenProcessPool:
+            self.fail("a worker process was killed, perhaps for want of memory: run it again")
+        except KeyboardInterrupt:
+            self.exitcode = 130  # as a shell tells of Ctrl-C
+
+    def check(self, opts: argparse.Namespace) -> None:
+        """Raise ValueError if *opts* cannot be done."""
+
+    def read(
+        self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace
+    ) -> None:
+        """Do the command's work on the days of *wanted* that are *found*."""
+        raise NotImplementedError
+
+    def _wanted(self, args: list[str], opts: argparse.Namespace) -> DayRange:
+        if args:
+            raise ValueError(f"{args[0]} is no option: see scrapy {self.name} --help")
+        if missing := [package for package in self.needs if find_spec(package) is None]:
+            raise ValueError(
+                f"{missing[0]} is not installed: pip install -r requirements-dataset.txt"
+            )
+        self.check(opts)
+        wanted = DayRange(_day("--start", opts.start), _day("--end", opts.end))
+        if wanted.start and wanted.end and wanted.end <= wanted.start:
+            raise ValueError(
+                f"--end {wanted.end} is not after --start {wanted.start}: the end is not included"
+            )
+        return wanted
+
+    def fail(self, message: str) -> None:
+        """Say, in one line, why the exit status is 1."""
+        self.say(f"scrapy {self.name}: {message}")
+        self.exitcode = 1
+
+    def say(self, line: str) -> None:
+        """Print *line* beside what the command's output is."""
+        print(line, file=sys.stderr)  # noqa: T201
+
+    def name_faults(self, faults: dict[str, str]) -> None:
+        """Name each file that could not be read, and count them."""
+        for location, reason in sorted(faults.items()):
+            self.say(f"cannot be read: {location}: {reason}")
+        if faults:
+            self.fail(f"{count(len(faults), 'file')} cannot be read: what they hold is left out")
+
+
+def progress(work: Iterable[T], total: int) -> Iterator[T]:
+    """Yield from *work*, with a bar for a person at a terminal."""
+    from tqdm import tqdm
+
+    yield from tqdm(work, total=total, unit=" days", disable=None, file=sys.stderr)
+
+
+def _day(option: str, text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ValueError(f"{option} {text!r} is no day: expected 2025-12-05") from None

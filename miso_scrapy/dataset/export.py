@@ -1,0 +1,90 @@
+"""The export: market days become Parquet files, a day at a time, or one CSV file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from miso_scrapy.dataset.archive import DayFiles, read
+from miso_scrapy.dataset.tables import CSV_HEADER, SCHEMAS, load_csv, parquet_files, version_of
+from miso_scrapy.dataset.workers import Map
+from miso_scrapy.store import Store, StoreUnavailable
+from miso_scrapy.store.directory import DirectoryStore
+
+
+@dataclass
+class Exported:
+    """What became of a market day."""
+
+    files: DayFiles
+    snapshots: int
+    tables: dict[str, bytes]
+    faults: dict[str, str] = field(default_factory=dict)
+
+
+def key_of(table: str, files: DayFiles) -> str:
+    """Return where *table* of a day goes: ``load/market_day=2025-12-05/load.parquet``."""
+    return f"{table}/market_day={files.day}/{table}.parquet"
+
+
+def is_current(target: Path, files: DayFiles) -> bool:
+    """Return whether each table of the day, below *target*, is made of just these *files*."""
+    return all(version_of(str(target / key_of(table, files))) == files.version for table in SCHEMAS)
+
+
+def export_parquet(
+    store: Store, days: list[DayFiles], target: DirectoryStore, spread: Map
+) -> Iterator[Exported]:
+    """Write the tables of *days* below *target*; yield each day when its files are in place.
+
+    Raises StoreUnavailable.
+    """
+    for done in spread(partial(day_parquet, store), days):
+        # A day that cannot be read, or whose files are gone, keeps what was exported of it.
+        if done.snapshots:
+            for table, body in done.tables.items():
+                target.put(key_of(table, done.files), body, {}, overwrite=True)
+        yield done
+
+
+def day_parquet(store: Store, files: DayFiles) -> Exported:
+    """Return the Parquet files of a day, made in whichever process this is."""
+    done = read(store, files)
+    # What could not be read may be mended: such a day is never current.
+    version = "" if done.faults else files.version
+    tables = parquet_files(done.market_day, version)
+    return Exported(files, len(done.market_day.snapshots), tables, done.faults)
+
+
+def export_csv(store: Store, days: list[DayFiles], target: Path, spread: Map) -> Iterator[Exported]:
+    """Write the load of *days* into the one file *target*, which is there when it is whole.
+
+    Raises StoreUnavailable.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(CSV_HEADER)
+            for done in spread(partial(day_csv, store), days):
+                file.write(done.tables["load"])
+                yield done
+        temporary.replace(target)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"{target} cannot be written: {error.strerror}; check -o and the free space"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def day_csv(store: Store, files: DayFiles) -> Exported:
+    """Return the load of a day as CSV."""
+    done = read(store, files)
+    tables = {"load": load_csv(done.market_day)}
+    return Exported(files, len(done.market_day.snapshots), tables, done.faults)

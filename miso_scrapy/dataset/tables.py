@@ -1,0 +1,82 @@
+"""The three tables of a market day, as Parquet or CSV. README.md documents their columns."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from miso_scrapy.dataset.fold import LoadValue, MarketDay, Vintage
+
+_TIME = pa.timestamp("us", "UTC")
+SCHEMAS = {
+    "load": pa.schema(
+        {
+            "interval_start": _TIME,
+            "load_mw": pa.float64(),
+            "first_published": _TIME,
+            "last_published": _TIME,
+            "revisions": pa.int32(),
+        }
+    ),
+    "forecast": pa.schema({"hour_start": _TIME, "forecast_mw": pa.float64(), "published": _TIME}),
+    "cleared": pa.schema({"hour_start": _TIME, "cleared_mw": pa.float64(), "published": _TIME}),
+}
+_SPREADSHEET = pa.timestamp("s")  # a spreadsheet knows no time zones: UTC, without saying so
+CSV_HEADER = ",".join(["market_day", *SCHEMAS["load"].names]).encode() + b"\n"
+_VERSION = b"miso_scrapy.version"
+
+
+def parquet_files(day: MarketDay, version: str) -> dict[str, bytes]:
+    """Return the Parquet file of each table; *version* says, in each, what it was made of."""
+    return {name: _parquet(table, version) for name, table in _tables(day).items()}
+
+
+def version_of(path: str) -> str | None:
+    """Return the version that the Parquet file at *path* was made of; None if there is none."""
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+    except (OSError, pa.ArrowException):
+        return None
+    version: bytes = metadata.get(_VERSION, b"")
+    return version.decode()
+
+
+def load_csv(day: MarketDay) -> bytes:
+    """Return the load as lines of CSV, without the header: times in UTC, to the second."""
+    table = _tables(day)["load"]
+    columns = {"market_day": pa.array([day.day] * len(table), pa.date32())}
+    for name in table.column_names:
+        column = table[name]
+        columns[name] = column.cast(_SPREADSHEET) if column.type == _TIME else column
+    out = io.BytesIO()
+    options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
+    pa.csv.write_csv(pa.table(columns), out, options)
+    return out.getvalue()
+
+
+def _tables(day: MarketDay) -> dict[str, pa.Table]:
+    rows: dict[str, Sequence[LoadValue | Vintage]] = {
+        "load": day.load,
+        "forecast": day.forecast,
+        "cleared": day.cleared,
+    }
+    return {name: _table(schema, rows[name]) for name, schema in SCHEMAS.items()}
+
+
+def _table(schema: pa.Schema, rows: Sequence[LoadValue | Vintage]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    # What the fold knows beyond the columns stands behind them, and is the audit's.
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=False)]
+    return pa.table(arrays, schema=schema)
+
+
+def _parquet(table: pa.Table, version: str) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(
+        table.replace_schema_metadata({_VERSION: version.encode()}), out, compression="zstd"
+    )
+    return out.getvalue()

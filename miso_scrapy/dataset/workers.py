@@ -1,0 +1,94 @@
+"""Where the days are worked on: this process, all the cores of this machine, or a Dask cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+_TIMEOUT = 10  # seconds
+
+Map = Callable[..., Iterator[Any]]
+
+
+class ClusterUnavailable(Exception):
+    """The Dask cluster does not do its part; the message says, in one line, what to do."""
+
+
+@contextmanager
+def workers(tasks: int, dask: str | None = None) -> Iterator[Map]:
+    """Yield a ``map`` that spreads *tasks* calls, and returns their results in order.
+
+    *dask* is the address of a scheduler; without it there is a process per core, and for a few calls
+    none but this one. Raises ClusterUnavailable.
+    """
+    if dask:
+        with _cluster(dask) as executor:
+            yield executor.map
+        return
+    number = min(_cores(), tasks // _FEW)
+    if number < 2:
+        yield map
+        return
+    # Not fork: Arrow and boto3 have threads. The server imports once what its children need.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", "miso_scrapy.dataset.export"])
+    with _ended(ProcessPoolExecutor(number, context, initializer=_leave_ctrl_c)) as executor:
+        yield executor.map
+
+
+_FEW = 4  # days: as long as a process takes to start
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[Executor]:
+    from distributed import CancelledError, Client, KilledWorker
+    from distributed.comm.core import CommClosedError
+
+    try:
+        client = Client(address, timeout=_TIMEOUT, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise ClusterUnavailable(
+            f"the Dask scheduler at {address} cannot be reached: {error}; check --dask"
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_TIMEOUT)
+            with _ended(client.get_executor(pure=False)) as executor:
+                yield executor
+        except TimeoutError as error:
+            raise ClusterUnavailable(
+                f"the Dask scheduler at {address} has no workers: start dask worker {address}"
+            ) from error
+        except ModuleNotFoundError as error:
+            raise ClusterUnavailable(
+                f"a Dask worker at {address} lacks what it needs: {error}; install this project and "
+                "requirements-dataset.txt there"
+            ) from error
+        except (CancelledError, CommClosedError, KilledWorker) as error:
+            raise ClusterUnavailable(
+                f"the Dask cluster at {address} has given up: {error}; look at its workers' logs"
+            ) from error
+
+
+@contextmanager
+def _ended(executor: Executor) -> Iterator[Executor]:
+    """End *executor* with the work that it has begun, whatever it was still to do."""
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _leave_ctrl_c() -> None:
+    """Let the parent answer Ctrl-C: it cancels what is not begun."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,41 @@
+"""A simulated archive: what a collector that never rested would have filed from the simulator."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+import orjson
+
+from miso_scrapy.feed.candidate import INTERVAL, identifier
+from miso_scrapy.feed.document import collection_metadata, key_of, pack
+from miso_scrapy.feed.market_day import EST
+from miso_scrapy.feed.shape import normalise, source_ref_id
+from miso_scrapy.simulator.load import INTERVALS_A_DAY, snapshot
+from miso_scrapy.simulator.server import PATH
+
+_DELAY = timedelta(seconds=75)
+"""How long after its time a candidate was collected."""
+
+
+def write_day(root: Path, seed: int, day: date) -> int:
+    """Write the snapshots of the market day *day* below *root*; return how many there are.
+
+    In place, and over what is there: this is no collector.
+    """
+    midnight = datetime.combine(day, time(), EST).astimezone(UTC)
+    for number in range(INTERVALS_A_DAY):
+        candidate = midnight + number * INTERVAL
+        payload = snapshot(seed, candidate)
+        metadata = collection_metadata(
+            candidate=candidate,
+            collected_at=candidate + _DELAY,
+            source_url=f"http://127.0.0.1{PATH}",
+            source_ref_id=source_ref_id(payload),
+            body_size=len(orjson.dumps(payload)),
+            covered=True,
+        )
+        path = root / key_of(identifier(candidate))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pack(normalise(payload), metadata))
+    return INTERVALS_A_DAY
