@@ -95,8 +95,8 @@ def _table(audits: list[DayAudit], result: Total, now: datetime) -> list[str]:
         "Times are EST; beside the revisions stands the largest one.",
         f"{count(result.days, 'day')}: {count(result.snapshots, 'snapshot')}, "
         f"{count(result.values, 'value')} known, {result.healed} of them healed, "
-        f"{result.values_missing} missing; {count(result.revisions, 'revision')}{_largest(result)}; longest silence "
-        f"{_spell(result.longest_silence)}; the newest snapshot is {age}",
+        f"{result.values_missing} missing; {count(result.revisions, 'revision')}{_largest(result)}; "
+        f"longest silence {_spell(result.longest_silence)}; the newest snapshot is {age}",
     ]
     return lines
 
