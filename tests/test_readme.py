@@ -59,7 +59,7 @@ def read(tmp_path, environment):
 
 def test_every_snippet_is_run():
     imported = [re.search(r"import .*\b(\w+)$", code, re.MULTILINE)[1] for code in fences("python")]
-    assert imported == ["boto3", "duckdb", "pandas"]
+    assert imported == ["boto3", "duckdb", "pandas", "polars"]
 
 
 def test_a_document_from_s3(read, crawl, feed, bucket):
@@ -94,6 +94,19 @@ def test_the_load_of_a_day(read, crawl, feed, archive):
     described = dict(line.split() for line in read("pandas").splitlines()[:-1])
     assert float(described["count"]) == len(after)
     assert float(described["max"]) == max(row["Value"] for row in after)
+
+
+def test_the_tables_of_an_export(read, scrapy, tmp_path):
+    assert (
+        scrapy(
+            "simulate", "--write", "data", "--start", "2025-12-05", "--end", "2025-12-07"
+        ).returncode
+        == 0
+    )
+    assert scrapy("export", "-o", "tables").returncode == 0
+    rows = re.findall(r"│ (2025-12-\d\d) ┆ (\d+\.\d)", read("polars"))
+    assert [day for day, _ in rows] == ["2025-12-05", "2025-12-06"]
+    assert all(60_000 <= float(mw) <= 125_000 for _, mw in rows)
 
 
 # --- Retention ------------------------------------------------------------------------------------
