@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 
-from miso_scrapy.dataset.fold import MarketDay, Published, fold, published
+from miso_scrapy.dataset.fold import MarketDay, Published, SnapshotReader, fold
 from miso_scrapy.feed.coverage import TOLERANCE
 from miso_scrapy.feed.document import ROOT, UnreadableDocument, unpack
 from miso_scrapy.feed.market_day import EST, market_day
 from miso_scrapy.feed.ref_id import parse_ref_id
-from miso_scrapy.feed.validation import problem
 from miso_scrapy.store import AccessDenied, Entry, Store
 
 _DAY = timedelta(days=1)
@@ -93,14 +92,14 @@ def read(store: Store, files: DayFiles) -> DayRead:
     no day that its name tells.
     """
     done = DayRead(MarketDay(files.day))
-    snapshots = []
+    snapshots, reader = [], SnapshotReader()
     for key, body in zip(files.keys, store.get_all(files.keys), strict=True):
         if body is None:  # gone since it was listed
             continue
         try:
             if isinstance(body, AccessDenied):
                 raise UnreadableDocument(str(body))
-            snapshot = _snapshot(body)
+            snapshot = _snapshot(reader, body)
         except ValueError as error:
             done.faults[store.locate(key)] = str(error)
             continue
@@ -110,16 +109,14 @@ def read(store: Store, files: DayFiles) -> DayRead:
     return done
 
 
-def _snapshot(body: bytes) -> Published:
+def _snapshot(reader: SnapshotReader, body: bytes) -> Published:
     document = unpack(body)
     data, metadata = document["data"], document["collection_metadata"]
-    if wrong := problem(data):
-        raise UnreadableDocument(wrong)
     try:
         collected_at = datetime.fromisoformat(metadata["collected_at"]).astimezone(UTC)
     except (KeyError, TypeError, ValueError):
         collected_at = None
-    return published(parse_ref_id(data["RefId"]), collected_at, data)
+    return reader.read(parse_ref_id(data["RefId"]), collected_at, data)
 
 
 def _filed(store: Store, wanted: DayRange) -> Iterator[tuple[date, str, Entry]]:

@@ -64,24 +64,74 @@ class MarketDay:
     """Of each snapshot: its interval, and when it was collected."""
 
 
-def published(at: datetime, collected_at: datetime | None, data: Mapping[str, Any]) -> Published:
-    """Return the snapshot *data*, of the documented shape, of the interval *at*.
+class SnapshotReader:
+    """Reads the snapshots of a market day, one after the other.
 
-    Where an array names an interval or an hour twice, the later row is the one to believe. Raises
-    ValueError for a label that names none, and for load later than the snapshot itself.
+    Most rows of a snapshot stand in the one before: they are compared, and not read again. Of a day's
+    41,616 rows of load that leaves the 288 new ones, and the revised.
     """
-    load = {_MINUTES["Time"][row["Time"]]: row["Value"] for row in data["FiveMinTotalLoad"]}
-    forecast, cleared = (
-        {_MINUTES[label][row[label]]: row[value] for row in data[name]}
-        for name, label, value in _HOURLY
-    )
-    local = at.astimezone(EST)
-    if load and (last := max(load)) > local.hour * 60 + local.minute:
-        raise ValueError(
-            f"it holds the load of {last // 60:02d}:{last % 60:02d} EST, after its own interval, "
-            f"{local:%H:%M} EST"
+
+    def __init__(self) -> None:
+        self._load = _Rows("FiveMinTotalLoad", interval_minute)
+        self._forecast, self._cleared = (
+            _Rows(name, partial(hour_minute, ARRAYS[name].label))
+            for name in ("MediumTermLoadForecast", "ClearedMW")
         )
-    return Published(at, collected_at, load, forecast, cleared)
+
+    def read(
+        self, at: datetime, collected_at: datetime | None, data: Mapping[str, Any]
+    ) -> Published:
+        """Return the snapshot *data*, of the documented shape, of the interval *at*.
+
+        Raises ValueError for a row that is none, and for load later than the snapshot itself.
+        """
+        load, forecast, cleared = (
+            rows.read(data.get(rows.name)) for rows in (self._load, self._forecast, self._cleared)
+        )
+        local = at.astimezone(EST)
+        if load and (last := max(load)) > local.hour * 60 + local.minute:
+            raise ValueError(
+                f"it holds the load of {last // 60:02d}:{last % 60:02d} EST, after its own interval, "
+                f"{local:%H:%M} EST"
+            )
+        return Published(at, collected_at, load, forecast, cleared)
+
+
+class _Rows:
+    """Reads one array, again and again."""
+
+    def __init__(self, name: str, minute_of: Callable[[Any], int]) -> None:
+        self.name = name
+        self._label, self._value = ARRAYS[name].label, ARRAYS[name].value
+        self._minute_of = minute_of
+        self._rows: list[Any] = []
+        self._mw: dict[int, float] = {}
+
+    def read(self, rows: Any) -> dict[int, float]:
+        """Return the MW of *rows* by minute; the later row where one is there twice."""
+        if not isinstance(rows, list):
+            raise ValueError(f"{self.name} is no list")
+        known = len(self._rows)
+        if rows[:known] == self._rows:
+            if len(rows) == known:
+                return self._mw
+            mw, new = self._mw.copy(), rows[known:]
+        else:
+            mw, new = {}, rows
+        for row in new:
+            minute, value = self._row(row)
+            mw[minute] = value
+        self._rows, self._mw = rows, mw
+        return mw
+
+    def _row(self, row: Any) -> tuple[int, float]:
+        try:
+            value = row[self._value]
+            if type(value) not in (int, float):
+                raise ValueError("its value is no number")
+            return self._minute_of(row[self._label]), float(value)
+        except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            raise ValueError(f"{self.name} has the row {str(row)[:60]}: {error}") from None
 
 
 def fold(day: date, snapshots: Iterable[Published]) -> MarketDay:
@@ -108,25 +158,33 @@ def _order(snapshot: Published) -> tuple[datetime, datetime]:
 class _Value:
     mw: float
     first: datetime
-    last: datetime
+    last: datetime = _NEVER
+    """Set when a snapshot no longer carries it, or there is none any more."""
     revisions: int = 0
     largest: float = 0
 
 
 def _fold_load(midnight: datetime, ordered: list[Published]) -> list[LoadValue]:
     values: dict[int, _Value] = {}
+    before: dict[int, float] = {}
+    before_at = _NEVER
     for snapshot in ordered:
-        at = snapshot.at
-        for minute, mw in snapshot.load.items():
+        at, load = snapshot.at, snapshot.load
+        for minute in before.keys() - load.keys():
+            values[minute].last = before_at
+        for minute, mw in load.items():
+            if before.get(minute) == mw:
+                continue
             value = values.get(minute)
             if value is None:
-                values[minute] = _Value(mw, at, at)
-                continue
-            value.last = at
-            if value.mw != mw:
+                values[minute] = _Value(mw, first=at)
+            elif value.mw != mw:
                 value.revisions += 1
                 value.largest = max(value.largest, abs(mw - value.mw))
                 value.mw = mw
+        before, before_at = load, at
+    for minute in before:
+        values[minute].last = before_at
     return [
         LoadValue(
             midnight + timedelta(minutes=minute),
@@ -146,7 +204,7 @@ def _fold_hours(
     vintages: dict[int, list[tuple[datetime, float]]] = {}
     before: dict[int, float] = {}
     for at, hours in ordered:
-        if hours == before:
+        if hours is before or hours == before:
             continue
         for minute, mw in hours.items():
             known = vintages.setdefault(minute, [])
@@ -158,23 +216,3 @@ def _fold_hours(
         for minute, known in sorted(vintages.items())
         for at, mw in known
     ]
-
-
-class _Minutes(dict[str | int, int]):
-    """A label's minute, read once: a year of snapshots has 20 million rows, and some 340 labels."""
-
-    def __init__(self, read: Callable[[Any], int]) -> None:
-        self._read = read
-
-    def __missing__(self, label: str | int) -> int:
-        minute = self[label] = self._read(label)
-        return minute
-
-
-_HOURLY = [
-    (name, ARRAYS[name].label, ARRAYS[name].value)
-    for name in ("MediumTermLoadForecast", "ClearedMW")
-]
-_MINUTES = {"Time": _Minutes(interval_minute)} | {
-    label: _Minutes(partial(hour_minute, label)) for _, label, _ in _HOURLY
-}

