@@ -62,9 +62,12 @@ def pack(data: Any, metadata: dict[str, Any]) -> bytes:
 def _gunzip(body: bytes) -> bytes:
     """Return what is in *body*, one gzip member: half the time of the gzip module, in Python."""
     gunzip = zlib.decompressobj(wbits=31)
-    text = gunzip.decompress(body)
+    try:
+        text = gunzip.decompress(body)
+    except zlib.error as error:
+        raise ValueError(f"no gzip file, or a damaged one ({error})") from None
     if not gunzip.eof or gunzip.unused_data:
-        raise EOFError("cut off, or with something behind its end")
+        raise ValueError("cut off, or with something behind its end")
     return text
 
 
@@ -75,13 +78,6 @@ def unpack(body: bytes) -> dict[str, Any]:
         data, metadata = document["data"], document["collection_metadata"]
         if not (isinstance(data["RefId"], str) and isinstance(metadata, dict)):
             raise TypeError("RefId and collection_metadata are not there")
-    except (
-        OSError,
-        EOFError,
-        zlib.error,
-        ValueError,
-        KeyError,
-        TypeError,
-    ) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise UnreadableDocument(str(error) or type(error).__name__) from None
     return {"data": data, "collection_metadata": metadata}
