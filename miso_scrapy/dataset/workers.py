@@ -37,8 +37,11 @@ def workers(tasks: int, dask: str | None = None) -> Iterator[Map]:
     # Not fork: Arrow and boto3 have threads. The server imports once what its children need.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", "miso_scrapy.dataset.export"])
-    with _ended(ProcessPoolExecutor(number, context, initializer=_leave_ctrl_c)) as executor:
-        yield executor.map
+    pool = ProcessPoolExecutor(number, context, initializer=_leave_ctrl_c)
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 _FEW = 4  # days: as long as a process takes to start
@@ -47,9 +50,12 @@ _FEW = 4  # days: as long as a process takes to start
 @contextmanager
 def _cluster(address: str) -> Iterator[Executor]:
     from distributed import CancelledError, Client, KilledWorker
+    from distributed.comm.addressing import parse_address
     from distributed.comm.core import CommClosedError
+    from distributed.comm.registry import get_backend
 
     try:
+        get_backend(parse_address(address)[0])  # a client made for no known scheme lingers
         client = Client(address, timeout=_TIMEOUT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise ClusterUnavailable(
@@ -58,8 +64,7 @@ def _cluster(address: str) -> Iterator[Executor]:
     with client:
         try:
             client.wait_for_workers(1, timeout=_TIMEOUT)
-            with _ended(client.get_executor(pure=False)) as executor:
-                yield executor
+            yield client.get_executor(pure=False)
         except TimeoutError as error:
             raise ClusterUnavailable(
                 f"the Dask scheduler at {address} has no workers: start dask worker {address}"
@@ -70,18 +75,10 @@ def _cluster(address: str) -> Iterator[Executor]:
                 "requirements-dataset.txt there"
             ) from error
         except (CancelledError, CommClosedError, KilledWorker) as error:
+            reason = " ".join(str(error).split())
             raise ClusterUnavailable(
-                f"the Dask cluster at {address} has given up: {error}; look at its workers' logs"
+                f"the Dask cluster at {address} has given up: {reason}; look at its workers' logs"
             ) from error
-
-
-@contextmanager
-def _ended(executor: Executor) -> Iterator[Executor]:
-    """End *executor* with the work that it has begun, whatever it was still to do."""
-    try:
-        yield executor
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
 def _cores() -> int:
