@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from miso_scrapy.feed.candidate import identifier
+from miso_scrapy.feed.shape import decode, normalise, source_ref_id
 from miso_scrapy.outcomes import Dropped
 
 
@@ -37,6 +38,12 @@ class Snapshot:
     def identifier(self) -> str:
         """The name that the candidate is registered under."""
         return identifier(self.candidate)
+
+    def read(self) -> None:
+        """Understand *body*: fill *data* and *source_ref_id*. Raises NotJSON."""
+        payload = decode(self.body)
+        self.source_ref_id = source_ref_id(payload)
+        self.data = normalise(payload)
 
     def __repr__(self) -> str:
         """Not the payload: this text goes into logs."""

@@ -14,7 +14,7 @@ from miso_scrapy.feed.candidate import candidate_of, floor_to_interval
 from miso_scrapy.feed.coverage import covers
 from miso_scrapy.feed.document import ROOT
 from miso_scrapy.feed.ref_id import parse_ref_id
-from miso_scrapy.feed.shape import NotJSON, decode, normalise, source_ref_id
+from miso_scrapy.feed.shape import NotJSON
 from miso_scrapy.feed.validation import problem
 from miso_scrapy.items import Snapshot
 from miso_scrapy.outcomes import Dropped, Outcome
@@ -50,21 +50,18 @@ def reread(key: str, body: bytes, note: dict[str, str]) -> Snapshot:
     Its candidate is the one it was fetched for; or, if it does not cover that one, the interval that
     it is of itself. ``trouble`` says so where it is still no snapshot.
     """
-    raw = gzip.decompress(body)
     snapshot = Snapshot(
         candidate=candidate_of(note["identifier"]),
-        body=raw,
+        body=gzip.decompress(body),
         source_url=note["source-url"],
         collected_at=datetime.fromisoformat(note["collected-at"]),
         quarantined=key,
     )
     try:
-        payload = decode(raw)
+        snapshot.read()
     except NotJSON as error:
         snapshot.trouble = Dropped(Outcome.INVALID, f"{error}; it stays in quarantine")
         return snapshot
-    snapshot.source_ref_id = source_ref_id(payload)
-    snapshot.data = normalise(payload)
     if reason := problem(snapshot.data):
         snapshot.trouble = Dropped(Outcome.INVALID, f"{reason}; it stays in quarantine")
     else:

@@ -29,7 +29,7 @@ from miso_scrapy.feed.candidate import (
     identifier,
     parse_range,
 )
-from miso_scrapy.feed.shape import NotJSON, decode, error_in, normalise, source_ref_id
+from miso_scrapy.feed.shape import NotJSON, error_in
 from miso_scrapy.items import Snapshot
 from miso_scrapy.options import Options, flag
 from miso_scrapy.outcomes import Dropped, Outcome
@@ -143,14 +143,11 @@ class MisoRtloadSpider(Spider):
             yield snapshot
             return
         try:
-            payload = decode(response.body)
+            snapshot.read()
         except NotJSON as problem:
             snapshot.trouble = Dropped(
                 Outcome.INVALID, f"{problem}; if this goes on, look at {response.url} in a browser"
             )
-        else:
-            snapshot.source_ref_id = source_ref_id(payload)
-            snapshot.data = normalise(payload)
         yield snapshot
 
     def not_fetched(self, failure: Failure) -> Iterator[Snapshot]:
