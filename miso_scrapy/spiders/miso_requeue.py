@@ -13,6 +13,7 @@ from scrapy.http import Response
 from miso_scrapy import quarantine
 from miso_scrapy.extensions.archive import Archive
 from miso_scrapy.items import Snapshot
+from miso_scrapy.spiders import refuse
 from miso_scrapy.store import AccessDenied, StoreUnavailable
 
 
@@ -23,8 +24,7 @@ class MisoRequeueSpider(Spider):
 
     def __init__(self, **others: Any) -> None:
         super().__init__()
-        if unknown := [name for name in others if not name.startswith("_")]:
-            raise ValueError(f"{unknown[0]} is no argument of {self.name}: it takes none")
+        refuse(others, self.name, "it takes none")
 
     async def start(self) -> AsyncIterator[Request]:
         """Yield a request per body in quarantine; it goes nowhere: the snapshot is read already.

@@ -33,6 +33,7 @@ from miso_scrapy.feed.shape import NotJSON, error_in
 from miso_scrapy.items import Snapshot
 from miso_scrapy.options import Options, flag
 from miso_scrapy.outcomes import Dropped, Outcome
+from miso_scrapy.spiders import refuse
 
 _AGAIN = "run the same range again"
 
@@ -58,12 +59,7 @@ class MisoRtloadSpider(Spider):
         super().__init__()
         self.api_url = ""
         self.publish_delay = timedelta()
-        # Schedulers add arguments of their own, such as Scrapyd's _job.
-        if unknown := [name for name in others if not name.startswith("_")]:
-            raise ValueError(
-                f"{unknown[0]} is no argument of {self.name}: there are start, end, force and "
-                "skip_hash_check"
-            )
+        refuse(others, self.name, "there are start, end, force and skip_hash_check")
         self.candidates: CandidateRange = parse_range(start, end, datetime.now(UTC))
         self.force = flag("force", force)
         self.skip_hash_check = flag("skip_hash_check", skip_hash_check)
