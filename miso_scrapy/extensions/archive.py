@@ -138,9 +138,9 @@ class Archive:
 
     async def _dropped(self, item: Any) -> None:
         """Give up the claim of a candidate that ends before it is registered."""
-        names = {item.identifier, item.home} - {""}
-        with contextlib.suppress(RegistryUnavailable):  # its lease runs out by itself
-            if self.registry and isinstance(item, Snapshot):
+        if self.registry and isinstance(item, Snapshot):
+            names = {item.identifier, item.home} - {""}
+            with contextlib.suppress(RegistryUnavailable):  # its lease runs out by itself
                 await self.registry.leave(*names)
 
     async def _close(self) -> None:
