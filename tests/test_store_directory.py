@@ -1,8 +1,11 @@
 """What is filed in a directory: where, and with what in it."""
 
 import json
+import os
 import resource
 from datetime import UTC, datetime
+
+from miso_scrapy.store.directory import DirectoryStore
 
 CLOCK = "2025-12-05T12:35:00+00:00"
 NOON = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:00"}
@@ -73,6 +76,29 @@ def test_the_documented_shape_is_filed_whichever_shape_came(crawl, feed, archive
         for data in filed
     )
     assert live == documented
+
+
+def test_a_new_directory_s_name_is_made_durable_and_nothing_more_where_all_are_there(
+    tmp_path, monkeypatch
+):
+    synced = []
+    fsync = os.fsync
+
+    def recorded(descriptor):
+        synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    store = DirectoryStore(tmp_path / "data")
+    store.check()
+    store.put(KEY, b"snapshot", {})
+    directory = (store.root / KEY).parent
+    above = [path for path in directory.parents if path.is_relative_to(tmp_path)]
+    assert {path.stat().st_ino for path in (directory, *above)} <= set(synced)
+    synced.clear()
+    store.put(KEY.replace("_1200", "_1205"), b"snapshot", {})
+    assert len(synced) == 2  # the file and its name
+    assert directory.stat().st_ino in synced
 
 
 def test_numbers_become_numbers_and_nothing_is_lost(crawl, feed, archive):

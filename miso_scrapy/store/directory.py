@@ -32,7 +32,7 @@ class DirectoryStore:
             with self._explained("cannot be read"), os.scandir(self.root):
                 return
         with self._explained("cannot be written to"):
-            self._partial.mkdir(parents=True, exist_ok=True)
+            _make_directory(self._partial)
             if not os.access(self._partial, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             for left_behind in self._partial.iterdir():  # by runs that were killed
@@ -55,8 +55,8 @@ class DirectoryStore:
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
         temporary = self._partial / f"{path.name}.{secrets.token_hex(6)}"
         with self._explained(f"cannot take {key}"):
-            self._partial.mkdir(parents=True, exist_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_directory(self._partial)
+            _make_directory(path.parent)
             try:
                 with temporary.open("xb") as file:
                     file.write(body)
@@ -155,6 +155,15 @@ def _link(temporary: Path, path: Path) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+def _make_directory(path: Path) -> None:
+    """Make *path*, and what it lies in; where it is there already, next to nothing is done."""
+    if path.is_dir():
+        return
+    _make_directory(path.parent)
+    path.mkdir(exist_ok=True)  # another run may have been faster
+    _sync_directory(path.parent)
 
 
 def _sync_directory(path: Path) -> None:
