@@ -45,7 +45,8 @@ def test_a_log_file_is_json_and_a_traceback_and_a_masked_line_are_in_their_objec
     log = tmp_path / "run.log"
     feed.set(faults=["status=404"])
     url = feed.url.replace("http://", f"http://collector:{SECRET}@")
-    broken = json.dumps({str(log / "items.json"): {"format": "json"}})  # the log is no directory
+    # The log is no directory: a traceback, which names the file.
+    broken = json.dumps({str(log / f"{SECRET}.json"): {"format": "json"}})
     given = {"FEEDS": broken, "MISO_API_URL": url, "LOG_FORMAT": "json", "LOG_FILE": log}
     run = crawl(start=NOON, end=NOON, settings=given)
     assert run.log == ""
@@ -54,7 +55,9 @@ def test_a_log_file_is_json_and_a_traceback_and_a_masked_line_are_in_their_objec
     (failed,) = [line for line in found if "outcome" in line]
     assert "***" in failed["message"]
     assert failed["candidate"] == "2025-12-05T12:00:00Z"
-    assert [line for line in found if "Traceback" in line.get("exc_info", "")]
+    (traceback,) = {line["exc_info"] for line in found if "exc_info" in line}
+    assert traceback.startswith("Traceback")
+    assert "/***.json" in traceback
 
 
 def test_other_commands_understand_it_and_a_format_that_is_none_is_refused(scrapy, feed):

@@ -1,5 +1,8 @@
 """No secret ever reaches a log."""
 
+import json
+import re
+
 import pytest
 
 from tests.servers import Valkey, free_port
@@ -76,9 +79,15 @@ def test_the_brokers_password_is_not_logged(crawl, feed):
     assert "Traceback" not in run.log
 
 
-def test_a_password_in_the_feeds_address_is_not_logged(crawl, feed, archive):
+def test_a_password_in_the_feeds_address_is_not_logged_nor_shown_by_a_traceback(
+    crawl, feed, archive, tmp_path
+):
     feed.set(clock=CLOCK)
     url = feed.url.replace("http://", f"http://collector:{SECRET}@")
-    run = crawl(**NOON, settings={"MISO_API_URL": url, "LOG_LEVEL": "DEBUG"})
+    (tmp_path / "file").touch()  # which is no directory
+    broken = json.dumps({str(tmp_path / "file" / f"{SECRET}.json"): {"format": "json"}})
+    run = crawl(**NOON, settings={"MISO_API_URL": url, "FEEDS": broken, "LOG_LEVEL": "DEBUG"})
     assert SECRET not in run.log
+    assert "Traceback" in run.log
+    assert re.search(r"^NotADirectoryError: .*/\*\*\*\.json'$", run.log, re.MULTILINE)
     assert [path for path in archive.files() if SECRET in str(archive.document(path))] == []

@@ -24,6 +24,7 @@ _SECRETS = (
     "SPIDERMON_SENTRY_DSN",
     "SPIDERMON_AWS_SECRET_ACCESS_KEY",
 )
+_TRACEBACKS = logging.Formatter()
 _URLS = ("REDIS_URL", "MISO_API_URL", "AWS_ENDPOINT_URL", "HTTP_PROXY", "HTTPS_PROXY")
 
 
@@ -82,4 +83,8 @@ class MaskSecrets:
                 record.msg = shown.replace("%", "%%")
             else:
                 record.msg, record.args = shown, None
+        if record.exc_info:
+            traceback = _TRACEBACKS.formatException(record.exc_info)
+            if (shown := masked(traceback, self.secrets)) != traceback:
+                record.exc_info, record.exc_text = None, shown  # every formatter shows the text
         return True
