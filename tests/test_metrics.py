@@ -79,15 +79,6 @@ def test_a_good_run_and_then_an_outage(crawl, feed, archive, metrics, tmp_path):
     assert none[SUCCESS] == good[SUCCESS]
 
 
-def test_the_age_is_that_of_a_feed_that_stands_still(crawl, feed, metrics):
-    now = datetime.now(UTC)
-    feed.set(clock=(now - timedelta(hours=3)).isoformat())
-    run = crawl(start=(now - timedelta(minutes=5)).isoformat(), end=now.isoformat(),
-                env={**metrics.settings, "MISO_REQUIRE_COVERAGE": "0"})  # fmt: skip
-    assert run.outcomes == {"stored": 1, "duplicate": 1}
-    assert 3 * 3600 <= metrics.read()["miso_snapshot_age_seconds"] < 3 * 3600 + 10 * 60
-
-
 def test_what_is_owed_is_told(crawl, feed, metrics):
     feed.set(clock="2025-12-05T12:00:00+00:00", advance=5)
     kafka = {"KAFKA_BROKERS": f"127.0.0.1:{free_port()}", "KAFKA_TOPIC": "t", "KAFKA_TIMEOUT": "1"}

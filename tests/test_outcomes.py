@@ -29,6 +29,9 @@ def test_the_same_content_is_filed_once_and_the_same_candidate_asked_for_once(cr
     assert len(filed) == 1
     second = crawl(**one(10))
     assert (second.status, second.outcomes) == (0, {"duplicate": 1})
+    assert (
+        "1 candidate: 1 duplicate; the newest snapshot, of 2025-12-05T12:35:00Z, is " in second.log
+    )
     assert len(feed.requests) == 3
     third = crawl(start="2025-12-05T12:00", end="2025-12-05T12:10")
     assert (third.status, third.outcomes) == (0, {"skipped": 3})

@@ -12,6 +12,7 @@ from scrapy.crawler import Crawler
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.items import Filed
 from miso_scrapy.outcomes import CANDIDATES, Outcome, count
+from miso_scrapy.pipelines.freshness import NEWEST
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 class Summary:
     """Log candidates, their outcomes, bytes stored, the newest snapshot's age, and what is owed.
 
-    Keeps ``miso/stored_bytes`` and ``miso/newest_ref_id`` in the stats.
+    Keeps ``miso/stored_bytes`` in the stats.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -34,12 +35,8 @@ class Summary:
         return cls(crawler)
 
     def _scraped(self, item: Any) -> None:
-        if isinstance(item, Filed):
-            stats = self.crawler.stats
-            if not item.adopted:
-                stats.inc_value("miso/stored_bytes", item.size)
-            newest = max(item.ref_id, stats.get_value("miso/newest_ref_id") or "")
-            stats.set_value("miso/newest_ref_id", newest)
+        if isinstance(item, Filed) and not item.adopted:
+            self.crawler.stats.inc_value("miso/stored_bytes", item.size)
 
     def _stopped(self) -> None:
         stats = self.crawler.stats
@@ -53,7 +50,7 @@ class Summary:
         line = f"{count(candidates, 'candidate')}: {outcomes}"
         if stored := stats.get_value("miso/stored_bytes"):
             line += f"; {stored:,} bytes stored"
-        if newest := stats.get_value("miso/newest_ref_id"):
+        if newest := stats.get_value(NEWEST):
             age = datetime.now(UTC) - parse_ref_id(newest)
             line += f"; the newest snapshot, of {newest}, is {_spell(age)} old"
         for kind in ("owed", "lost"):
