@@ -1,5 +1,6 @@
 """Follow mode: a range that reaches into the future is fetched as its candidates come due."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -41,6 +42,12 @@ def sped_up(tmp_path, environment, valkey):
     return run
 
 
+def _libfaketime():
+    """The library that the command `faketime` preloads."""
+    command = ["faketime", "now", "printenv", "LD_PRELOAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def iso(instant):
     return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -73,12 +80,56 @@ def test_a_candidate_to_come_is_not_fetched_before_it_is_due_and_a_stop_is_obeye
 ):
     start = floor_to_interval(datetime.now(UTC)) + timedelta(hours=1)
     args = ("-a", f"start={iso(start)}", "-a", f"end={iso(start + timedelta(days=1))}")
-    with started(tmp_path, environment, *args) as process:
+    with started(tmp_path, {**environment, "LOG_FORMAT": "json"}, *args) as process:
         read_until(process, "Candidates: 289")
         process.terminate()
+        said = [json.loads(line) for line in process.stdout]
         process.wait(20)
     assert process.returncode == 0
     assert feed.requests == []
+    assert "Received SIGTERM" in said[0]["message"]
+    assert said[-1]["message"] == "Spider closed (shutdown)"
+    told, closed = (datetime.fromisoformat(line["time"]) for line in (said[0], said[-1]))
+    assert closed - told < timedelta(seconds=1)
+
+
+@faketime
+def test_a_clock_that_jumps_fetches_what_is_overdue_at_once_and_nothing_twice(
+    feed, environment, archive, valkey, tmp_path
+):
+    feed.set(clock="2025-12-05T12:55:00+00:00", advance=5, faults=["delay=0*1", "delay=2*1"])
+    clock = tmp_path / "clock"
+
+    def jump(instant):
+        """Let the run's clock, which goes on from there, show *instant*."""
+        later = clock.with_suffix(".later")
+        later.write_text(f"@2025-12-05 {instant}:00\n")
+        later.replace(clock)
+
+    jump("12:30")
+    env = {
+        **environment,
+        "REDIS_URL": valkey.url,
+        "TZ": "UTC",
+        "LD_PRELOAD": _libfaketime(),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # that one never jumps
+    }
+    hour = ("-a", "start=2025-12-05T13:00", "-a", "end=2025-12-05T13:15")
+    with started(tmp_path, env, *hour, "-s", "HTTPCACHE_ENABLED=0") as process:
+        read_until(process, "Candidates: 4")
+        assert feed.requests == []
+        jump("13:13")  # as a machine that wakes up finds it: three are overdue
+        read_until(process, " stored realtime_total_load_20251205_130000")
+        jump("12:40")  # while the second is being fetched
+        read_until(process, " stored realtime_total_load_20251205_130500")
+        jump("13:20")
+        said = read_until(process, "Spider closed (finished)")
+        process.wait(20)
+    assert process.returncode == 0, said
+    assert len(feed.requests) == 4
+    assert [path[-14:-8] for path in archive.files()] == ["130000", "130500", "131000", "131500"]
 
 
 def test_an_overdue_range_is_not_waited_for(crawl, feed):
