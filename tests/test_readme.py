@@ -220,6 +220,15 @@ def test_the_table_of_settings_has_each_that_has_an_environment_variable():
     assert names - boto3s == read
 
 
+def test_the_tables_of_monitoring_have_each_monitor_and_each_metric():
+    rows = re.findall(r"^\| `([\w ]+)[`{]", section("Monitoring"), re.MULTILINE)
+    monitors = (PROJECT / "miso_scrapy" / "monitors.py").read_text()
+    metrics = (PROJECT / "miso_scrapy" / "extensions" / "metrics.py").read_text()
+    named = re.findall(r"    @monitors\.name\(\"(.*)\"\)", monitors)
+    assert sorted(rows) == sorted({*named, *re.findall(r"\"(miso_\w+)\"", metrics)})
+    assert len(rows) == 5 + 6
+
+
 @pytest.mark.parametrize(
     "name",
     sorted(
@@ -259,7 +268,8 @@ def told(tree):
     for node in ast.walk(tree):
         match node:
             case ast.Call(
-                func=ast.Attribute(attr="warning" | "error" | "exception"), args=[text, *_]
+                func=ast.Attribute(attr="warning" | "error" | "exception" | "write" | "_explained"),
+                args=[text, *_],
             ):
                 yield text_of(text)
             case ast.Call(func=ast.Name(id=name), args=[text, *_]) if re.search(
