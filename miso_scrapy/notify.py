@@ -187,7 +187,7 @@ def _writer(brokers: list[str], topic: str, timeout: float, security: dict[str, 
         max_block_ms=milliseconds,
         request_timeout_ms=milliseconds,
         delivery_timeout_ms=milliseconds,
-        allow_auto_create_topics=False,
+        allow_auto_create_topics=False,  # lost on the way, in kafka-python 3.0: see scrapy doctor
         metrics_enabled=False,
         **security,
     )

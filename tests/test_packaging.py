@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,21 @@ def test_what_a_user_installs_is_what_is_tested(pinned):
 
 def test_setuptools_still_has_what_scrapy_kafka_export_imports(pinned):
     assert int(pinned["setuptools"].split(".")[0]) < 82
+
+
+def test_the_one_library_under_the_gpl_alone_can_be_left_out(pinned, tmp_path):
+    licences = {name: metadata(name) for name in pinned}
+    gpl = {
+        name
+        for name, told in licences.items()
+        if re.search("GPL|GNU", f"{told.get('License-Expression')} {told.get('License')}")
+    }
+    assert gpl == {"rfc3987"}
+    (tmp_path / "rfc3987.py").write_text("raise ImportError")
+    path = os.pathsep.join([str(tmp_path), str(PROJECT)])
+    program = "import miso_scrapy.monitors, miso_scrapy.extensions.monitors, miso_scrapy.doctor"
+    done = _python("-c", program, cwd=tmp_path, env={"PYTHONPATH": path})
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
