@@ -88,11 +88,13 @@ def test_what_is_owed_is_told(crawl, feed, metrics):
     assert SUCCESS not in values
 
 
-def test_a_run_that_goes_on_is_told_of_meanwhile(feed, metrics, environment, tmp_path):
-    feed.set(clock="2025-12-05T12:00:00+00:00", advance=5, faults=["delay=0*1", "delay=300"])
+def test_a_run_that_follows_is_told_of_meanwhile_and_at_its_end(
+    feed, metrics, environment, tmp_path
+):
+    now = datetime.now(UTC)
     env = {**environment, **metrics.settings, "METRICS_INTERVAL": "0.2"}
-    noon = ("-a", "start=2025-12-05T12:00", "-a", "end=2025-12-05T12:05")
-    with started(tmp_path, env, *noon, "-s", "HTTPCACHE_ENABLED=0") as process:
+    hour = ("-a", f"start={now.isoformat()}", "-a", f"end={(now + timedelta(hours=1)).isoformat()}")
+    with started(tmp_path, env, *hour, "-s", "MISO_PUBLISH_DELAY=0") as process:
         until = time.monotonic() + 30
         while not metrics.path.exists() or not metrics.read()["candidates"]["stored"]:
             assert time.monotonic() < until
@@ -101,8 +103,12 @@ def test_a_run_that_goes_on_is_told_of_meanwhile(feed, metrics, environment, tmp
         time.sleep(0.5)
         after = metrics.read()
         assert process.poll() is None
+        process.terminate()
+        process.communicate(timeout=20)
     assert after["miso_run_duration_seconds"] > before["miso_run_duration_seconds"]
     assert SUCCESS not in after
+    assert process.returncode == 0
+    assert SUCCESS in metrics.read()
 
 
 def test_a_file_that_cannot_be_written_is_told_in_one_line(crawl, feed, tmp_path):
