@@ -4,11 +4,13 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
 
 from tests.conftest import SCRAPY, Run
+from tests.proxy import Proxy
 from tests.witness import Witness, files_below
 
 RANGE = {"start": "2025-12-05T12:00", "end": "2025-12-05T14:00"}
@@ -169,6 +171,59 @@ def test_a_run_stopped_while_it_waits_for_anothers_claim_ends_and_leaves_that_cl
     assert "Traceback" not in run.log
     assert run.outcomes == {"stored": 1}
     assert list(Witness({}, valkey.client).claims) == list(claims)
+
+
+@pytest.fixture
+def slow_registry(valkey):
+    """Before Valkey, what can hang."""
+    proxy = Proxy(valkey.port)
+    yield proxy
+    proxy.stop()
+
+
+def test_a_run_stopped_while_it_opens_closes_what_it_has_opened(start, feed, slow_registry):
+    slow_registry.turn("hang")
+    running = start(**NOON, env={"REDIS_URL": f"redis://{slow_registry.address}/0"})
+    running.until(lambda: slow_registry.connections)
+    running.signal(signal.SIGTERM)
+    running.until(lambda: running.logged("shutting down gracefully"))
+    slow_registry.turn("pass")
+    run = running.ended()
+    assert run.status == 1, run.log  # what was due is not filed
+    assert "Traceback" not in run.log
+    assert "Spider closed (shutdown)" in run.log
+    (warning,) = run.lines("WARNING") + run.lines("ERROR")
+    assert "Stopped after 0 of 1 candidate" in warning
+    assert feed.requests == []
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
+def test_a_run_stopped_while_it_closes_still_closes_unless_it_is_told_twice(
+    twice, start, feed, slow_registry
+):
+    feed.set(clock="2025-12-05T12:00:00+00:00")
+    closing = threading.Event()
+
+    def hang():
+        slow_registry.turn("hang")
+        closing.set()
+
+    slow_registry.when(rb"(?i)HLEN", 1, hang)  # what is owed: asked at the end
+    running = start(**NOON, env={"REDIS_URL": f"redis://{slow_registry.address}/0"})
+    running.until(closing.is_set)
+    running.signal(signal.SIGTERM)
+    running.until(lambda: running.logged("shutting down gracefully"))
+    if twice:
+        running.signal(signal.SIGTERM)
+        run = running.ended()
+        assert "Spider closed" not in run.log
+        return
+    slow_registry.turn("pass")
+    run = running.ended()
+    assert (run.status, run.outcomes) == (0, {"stored": 1}), run.log
+    assert run.stats["miso/claims"] == 0
+    assert "Spider closed (finished)" in run.log
+    assert "Traceback" not in run.log
 
 
 def test_a_run_that_is_told_twice_ends_at_once_and_the_next_makes_it_good(

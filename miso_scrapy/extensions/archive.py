@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 from typing import Any
 
 from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider, NotConfigured
+from scrapy.utils.defer import deferred_from_coro
 
 from miso_scrapy.connections import open_registry, open_store
 from miso_scrapy.feed.document import UnreadableDocument, key_of
@@ -22,6 +24,8 @@ from miso_scrapy.registry.client import Registry, RegistryUnavailable, Step
 from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
 
 logger = logging.getLogger(__name__)
+
+_POLL = 0.02
 
 
 def _reason(error: Exception) -> str:
@@ -117,6 +121,15 @@ class Archive:
             )
 
     async def _open(self) -> None:
+        from twisted.internet import reactor
+
+        # Told to stop while a run opens or closes, Scrapy would cut that short: what is open would
+        # stay open, such as the embedded registry's server.
+        reactor.addSystemEventTrigger(
+            "before",
+            "shutdown",  # type: ignore[arg-type]  # a Zope interface, which has no self
+            lambda: deferred_from_coro(self._ended()),
+        )
         try:
             self.store = await asyncio.to_thread(open_store, self.crawler.settings, self.options)
             if not getattr(self.crawler.spider, "skip_hash_check", False):
@@ -135,6 +148,13 @@ class Archive:
         except Exception:  # a bug: it must not let the run go on without its registry
             logger.exception("Nothing was fetched: the archive could not be opened")
             raise CloseSpider("archive_unavailable") from None
+        if not self.crawler.crawling:  # told to stop meanwhile
+            raise CloseSpider("shutdown")
+
+    async def _ended(self) -> None:
+        """Wait until the run has closed, or is told twice to stop."""
+        while self.crawler.engine.spider and signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
+            await asyncio.sleep(_POLL)
 
     async def _dropped(self, item: Any) -> None:
         """Give up the claim of a candidate that ends before it is registered."""
