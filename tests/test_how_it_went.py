@@ -1,4 +1,4 @@
-"""A good run, a stale feed, an outage: what each leaves for a scheduler, a dashboard and a person."""
+"""What a good run, a stale feed, an outage leave for a scheduler, a dashboard and a person."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.conftest import MONITORS
+from tests.servers import free_port
 from tests.test_metrics import OUTCOMES, SUCCESS, Metrics
 
 HOUR = 3600
@@ -30,6 +31,8 @@ class Scenario:
     summary: str
     behind: timedelta = timedelta()
     faults: list = field(default_factory=list)
+    broker: dict = field(default_factory=dict)
+    owed: int = 0
     monitors: dict = field(default_factory=dict)
 
 
@@ -62,6 +65,20 @@ SCENARIOS = {
             "errors in the log": "2 errors",
         },
     ),
+    "a broker that is down": Scenario(
+        broker={
+            "KAFKA_BROKERS": f"127.0.0.1:{free_port()}",
+            "KAFKA_TOPIC": "snapshots",
+            "KAFKA_TIMEOUT": "1",
+        },
+        status=1,
+        outcomes={"stored": 1, "duplicate": 1},
+        age=(0, HOUR / 4),
+        summary=r"2 candidates: 1 stored, 1 duplicate; [\d,]+ bytes stored; "
+        r"the newest snapshot, of \S+Z, is 1?\d min old; 1 message owed",
+        owed=1,
+        monitors={"outbox": "1 message not sent to the Kafka topic"},
+    ),
 }
 
 
@@ -91,6 +108,7 @@ def test_status_metrics_monitors_and_the_summary_tell_how_it_went(
     env = {
         **settings,
         **metrics.settings,
+        **scenario.broker,
         "MISO_STALE_AFTER": "15",
         "MISO_REQUIRE_COVERAGE": "0",  # three hours ago may be on another market day
     }
@@ -105,6 +123,7 @@ def test_status_metrics_monitors_and_the_summary_tell_how_it_went(
     age = {"miso_snapshot_age_seconds"} if scenario.age else set()
     assert set(told) == ALWAYS | success | age
     assert bool(told["miso_stored_bytes"]) == ("stored" in scenario.outcomes)
+    assert told["miso_outbox_messages"] == scenario.owed
     if scenario.age:
         youngest, oldest = scenario.age
         assert youngest <= told["miso_snapshot_age_seconds"] < oldest

@@ -79,15 +79,6 @@ def test_a_good_run_and_then_an_outage(crawl, feed, archive, metrics, tmp_path):
     assert none[SUCCESS] == good[SUCCESS]
 
 
-def test_what_is_owed_is_told(crawl, feed, metrics):
-    feed.set(clock="2025-12-05T12:00:00+00:00", advance=5)
-    kafka = {"KAFKA_BROKERS": f"127.0.0.1:{free_port()}", "KAFKA_TOPIC": "t", "KAFKA_TIMEOUT": "1"}
-    crawl(start="2025-12-05T12:00", end="2025-12-05T12:05", env={**metrics.settings, **kafka})
-    values = metrics.read()
-    assert values["miso_outbox_messages"] == 2
-    assert SUCCESS not in values
-
-
 def test_a_run_that_follows_is_told_of_meanwhile_and_at_its_end(
     feed, metrics, environment, tmp_path
 ):

@@ -45,15 +45,6 @@ def test_how_many_503s_are_a_burst_is_a_setting(crawl, feed):
     assert "Traceback" not in run.log
 
 
-def test_what_is_owed_is_told(crawl, feed):
-    feed.set(clock="2025-12-05T12:00:00+00:00", advance=5)
-    kafka = {"KAFKA_BROKERS": f"127.0.0.1:{free_port()}", "KAFKA_TOPIC": "t", "KAFKA_TIMEOUT": "1"}
-    run = crawl(**NOON, env=kafka)
-    assert run.outcomes == {"stored": 2}
-    assert set(run.monitors) == {"outbox"}
-    assert "2 messages" in run.monitors["outbox"]
-
-
 def test_an_action_that_cannot_tell_is_told_in_one_line_without_its_secret(crawl, feed):
     feed.set(faults=["body={}"])
     nobody = {

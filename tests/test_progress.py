@@ -53,6 +53,7 @@ def test_a_range_at_a_terminal_shows_a_bar_that_log_lines_do_not_tear(terminal, 
     assert (counts[0], counts[-1]) == (0, 6)
     assert len(set(counts)) > 2
     assert "6 stored" in shown
+    assert re.search(r"3/6 \[[\d:]+<[\d:]+, 3 stored\]", shown)  # time taken, time left
     # Wherever a log line begins, the terminal's line was empty: at its start, or cleared.
     lines = list(LINE.finditer(shown))
     assert len(lines) > 10
