@@ -89,7 +89,7 @@ def test_a_candidate_to_come_is_not_fetched_before_it_is_due_and_a_stop_is_obeye
     assert process.returncode == 0
     assert feed.requests == []
     assert "Received SIGTERM" in said[0]["message"]
-    assert said[-1]["message"] == "Spider closed (shutdown)"
+    assert [line["message"] for line in said[-2:]] == ["Spider closed (shutdown)", "0 candidates"]
     told, closed = (datetime.fromisoformat(line["time"]) for line in (said[0], said[-1]))
     assert closed - told < timedelta(seconds=1)
 

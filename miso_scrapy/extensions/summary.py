@@ -8,6 +8,7 @@ from typing import Any
 
 from scrapy import signals
 from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
 
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.items import Filed
@@ -24,6 +25,8 @@ class Summary:
     """
 
     def __init__(self, crawler: Crawler) -> None:
+        if not crawler.settings.getdict("ITEM_PIPELINES"):
+            raise NotConfigured  # scrapy check files nothing
         self.crawler = crawler
         crawler.signals.connect(self._scraped, signal=signals.item_scraped)
         # After spider_closed, whose handlers settle what is owed.
@@ -40,14 +43,14 @@ class Summary:
 
     def _stopped(self) -> None:
         stats = self.crawler.stats
-        if not (candidates := stats.get_value(CANDIDATES)):
-            return
         outcomes = ", ".join(
             f"{number} {outcome}"
             for outcome in Outcome
             if (number := stats.get_value(outcome.stat))
         )
-        line = f"{count(candidates, 'candidate')}: {outcomes}"
+        line = count(stats.get_value(CANDIDATES, 0), "candidate")
+        if outcomes:
+            line += f": {outcomes}"
         if stored := stats.get_value("miso/stored_bytes"):
             line += f"; {stored:,} bytes stored"
         if newest := stats.get_value(NEWEST):
