@@ -306,7 +306,9 @@ class Bucket:
             del self.objects[key]
             return 204, {}, b""
         if method == "LIST":
-            keys = "".join(f"<Contents><Key>{key}</Key></Contents>" for key in self.objects)
+            keys = "".join(
+                f"<Contents><Key>{key}</Key><ETag>etag</ETag></Contents>" for key in self.objects
+            )
             return 200, {}, f"<ListBucketResult>{keys}</ListBucketResult>".encode()
         return 200, {}, self.objects.get(key, b"")
 
