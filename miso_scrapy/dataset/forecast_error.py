@@ -1,0 +1,90 @@
+"""Forecast error: what an hour was forecast, less the mean of its twelve 5-minute loads, in MW."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
+from statistics import fmean
+from typing import NamedTuple
+
+from miso_scrapy.dataset.fold import MarketDay, Vintage
+
+HOUR = timedelta(hours=1)
+
+
+class HourError(NamedTuple):
+    """The forecast that stood when an hour began, and what the load then was."""
+
+    hour_start: datetime
+    forecast_mw: float
+    load_mw: float
+
+    @property
+    def mw(self) -> float:
+        """The error: above zero where the forecast was too high."""
+        return self.forecast_mw - self.load_mw
+
+
+class LeadError(NamedTuple):
+    """The error of the forecasts that stood so many hours before the hour that they are of."""
+
+    lead_hours: int
+    hours: int
+    mean_absolute_mw: float
+    bias_mw: float
+    """The mean error: above zero where forecasts were too high."""
+
+
+def hourly_load(day: MarketDay) -> dict[datetime, float]:
+    """Return the mean load of each hour of *day* that has all twelve of its values."""
+    values: dict[datetime, list[float]] = defaultdict(list)
+    for value in day.load:
+        values[value.interval_start.replace(minute=0)].append(value.load_mw)
+    return {hour: fmean(mw) for hour, mw in values.items() if len(mw) == 12}
+
+
+def by_hour(vintages: Iterable[Vintage]) -> dict[datetime, list[Vintage]]:
+    """Return the *vintages* of each hour, in the order of their publication."""
+    hours = groupby(vintages, key=attrgetter("hour_start"))
+    return {hour: list(of_the_hour) for hour, of_the_hour in hours}
+
+
+def standing(vintages: Sequence[Vintage], instant: datetime) -> float | None:
+    """Return what an hour's *vintages* said just before *instant*, None where none was published."""
+    return next((v.mw for v in reversed(vintages) if v.published < instant), None)
+
+
+def hour_errors(day: MarketDay) -> list[HourError]:
+    """Return the error of each hour of *day* that has its load, and had a forecast as it began."""
+    load = hourly_load(day)
+    forecasts = {hour: standing(known, hour) for hour, known in by_hour(day.forecast).items()}
+    return [
+        HourError(hour, mw, load[hour])
+        for hour, mw in forecasts.items()
+        if mw is not None and hour in load
+    ]
+
+
+def lead_errors(days: Iterable[MarketDay]) -> list[LeadError]:
+    """Return the errors by lead time, in whole hours before the hour began.
+
+    A forecast is first published on the market day of its hour, so leads end at 22 hours.
+    """
+    errors: dict[int, list[float]] = defaultdict(list)
+    for day in days:
+        load = hourly_load(day)
+        for hour, known in by_hour(day.forecast).items():
+            if hour not in load:
+                continue
+            for lead in range(24):
+                mw = standing(known, hour - lead * HOUR)
+                if mw is None:
+                    break
+                errors[lead].append(mw - load[hour])
+    return [
+        LeadError(lead, len(of_lead), fmean(map(abs, of_lead)), fmean(of_lead))
+        for lead, of_lead in sorted(errors.items())
+    ]
