@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from miso_scrapy.dataset.archive import DayFiles, DayRange, read, with_empty_days
-from miso_scrapy.dataset.audit import DayAudit, Total, audit, total
+from miso_scrapy.dataset.audit import DayAudit, Total, audit, spell, total, within
 from miso_scrapy.dataset.command import DatasetCommand, progress
 from miso_scrapy.dataset.fold import INTERVALS_A_DAY
 from miso_scrapy.dataset.workers import workers
@@ -45,7 +45,7 @@ class Command(DatasetCommand):
             for done, wrong in progress(spread(partial(_audited, store, now), every), len(every)):
                 audits.append(done)
                 faults |= wrong
-        audits = _within(audits, wanted)
+        audits = audits[within(audits, wanted)]
         result = total(audits)
         for line in [_json(audits, result, now)] if opts.json else _table(audits, result, now):
             print(line)  # noqa: T201
@@ -59,17 +59,6 @@ def _audited(store: Store, now: datetime, files: DayFiles) -> tuple[DayAudit, di
     return audit(done.market_day, now), done.faults
 
 
-def _within(audits: list[DayAudit], wanted: DayRange) -> list[DayAudit]:
-    """Return *audits* without the empty days outside of an archive whose ends are left open.
-
-    The first and last files may belong to the day before or after; most often they do not.
-    """
-    held = [number for number, each in enumerate(audits) if each.newest]
-    first = held[0] if held and not wanted.start else 0
-    last = held[-1] if held and not wanted.end else len(audits) - 1
-    return audits[first : last + 1]
-
-
 def _table(audits: list[DayAudit], result: Total, now: datetime) -> list[str]:
     rows = [_HEAD]
     rows += [
@@ -79,7 +68,7 @@ def _table(audits: list[DayAudit], result: Total, now: datetime) -> list[str]:
             f"{each.values}/{INTERVALS_A_DAY}",
             str(each.healed),
             f"{each.revisions}{_largest(each)}",
-            _spell(each.longest_silence),
+            spell(each.longest_silence),
             f"{each.newest.astimezone(EST):%H:%M}" if each.newest else "-",
             ", ".join(map(str, each.missing)) or "-",
         )
@@ -90,13 +79,13 @@ def _table(audits: list[DayAudit], result: Total, now: datetime) -> list[str]:
         "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    age = f"{_spell(now - result.newest)} old" if result.newest else "not there"
+    age = f"{spell(now - result.newest)} old" if result.newest else "not there"
     lines += [
         "Times are EST; beside the revisions stands the largest one.",
         f"{count(result.days, 'day')}: {count(result.snapshots, 'snapshot')}, "
         f"{count(result.values, 'value')} known, {result.healed} of them healed, "
         f"{result.values_missing} missing; {count(result.revisions, 'revision')}{_largest(result)}; "
-        f"longest silence {_spell(result.longest_silence)}; the newest snapshot is {age}",
+        f"longest silence {spell(result.longest_silence)}; the newest snapshot is {age}",
     ]
     return lines
 
@@ -132,10 +121,3 @@ def _figures(each: DayAudit | Total, now: datetime) -> dict[str, Any]:
         "newest": iso_utc(each.newest) if each.newest else None,
         "newest_age_minutes": (now - each.newest) // timedelta(minutes=1) if each.newest else None,
     }
-
-
-def _spell(time: timedelta) -> str:
-    minutes = time // timedelta(minutes=1)
-    if minutes < 120:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 
+from miso_scrapy.dataset.archive import DayRange
 from miso_scrapy.dataset.fold import INTERVALS_A_DAY, MarketDay
 from miso_scrapy.feed.candidate import INTERVAL
 from miso_scrapy.feed.market_day import EST
@@ -103,6 +104,25 @@ def total(audits: Sequence[DayAudit]) -> Total:
         longest_silence=max((each.longest_silence for each in audits), default=timedelta()),
         newest=max((each.newest for each in audits if each.newest), default=None),
     )
+
+
+def within(audits: Sequence[DayAudit], wanted: DayRange) -> slice:
+    """Return which of *audits* are within the archive, where *wanted* leaves its ends open.
+
+    The first and last files may belong to the day before or after; most often they do not.
+    """
+    held = [number for number, each in enumerate(audits) if each.newest]
+    first = held[0] if held and not wanted.start else 0
+    last = held[-1] if held and not wanted.end else len(audits) - 1
+    return slice(first, last + 1)
+
+
+def spell(time: timedelta) -> str:
+    """Return *time* in words, in the unit that fits."""
+    minutes = time // timedelta(minutes=1)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"
 
 
 def _gaps(missing: Iterable[datetime]) -> Iterable[Gap]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,8 +9,9 @@ from pathlib import Path
 
 from miso_scrapy.dataset.archive import DayFiles, read
 from miso_scrapy.dataset.tables import CSV_HEADER, SCHEMAS, load_csv, parquet_files, version_of
+from miso_scrapy.dataset.whole_file import whole_file
 from miso_scrapy.dataset.workers import Map
-from miso_scrapy.store import Store, StoreUnavailable
+from miso_scrapy.store import Store
 from miso_scrapy.store.directory import DirectoryStore
 
 
@@ -65,22 +64,11 @@ def export_csv(store: Store, days: list[DayFiles], target: Path, spread: Map) ->
 
     Raises StoreUnavailable.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(CSV_HEADER)
-            for done in spread(partial(day_csv, store), days):
-                file.write(done.tables["load"])
-                yield done
-        temporary.replace(target)
-    except OSError as error:
-        raise StoreUnavailable(
-            f"{target} cannot be written: {error.strerror}; check -o and the free space"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    with whole_file(target) as file:
+        file.write(CSV_HEADER)
+        for done in spread(partial(day_csv, store), days):
+            file.write(done.tables["load"])
+            yield done
 
 
 def day_csv(store: Store, files: DayFiles) -> Exported:

@@ -1,0 +1,30 @@
+"""A file of the user's that is there when it is whole, and not before."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from miso_scrapy.store import StoreUnavailable
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[BinaryIO]:
+    """Yield a file that takes *target*'s place at the end. Raises StoreUnavailable."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            yield file
+        temporary.replace(target)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"{target} cannot be written: {error.strerror}; check -o and the free space"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
