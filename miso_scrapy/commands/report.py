@@ -1,0 +1,75 @@
+"""`scrapy report`: the archive as a page to look at."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from miso_scrapy.dataset.archive import DayFiles, DayRange, read, with_empty_days
+from miso_scrapy.dataset.audit import DayAudit, audit, within
+from miso_scrapy.dataset.command import DatasetCommand, progress
+from miso_scrapy.dataset.fold import MarketDay
+from miso_scrapy.dataset.whole_file import whole_file
+from miso_scrapy.dataset.workers import workers
+from miso_scrapy.feed.market_day import market_day
+from miso_scrapy.outcomes import count
+from miso_scrapy.store import Store
+
+
+class Command(DatasetCommand):
+    """Write one self-contained HTML page with charts of the archive, and the figures of its audit."""
+
+    needs = ("jinja2", "plotly")
+
+    def short_desc(self) -> str:
+        """Return the description."""
+        return "Write a page that shows the archive, for a browser"
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Add where to."""
+        parser.add_argument("-o", "--output", metavar="PATH", help="the page, such as report.html")
+        super().add_options(parser)
+
+    def check(self, opts: argparse.Namespace) -> None:
+        """Refuse a target that cannot be a page."""
+        if not opts.output:
+            raise ValueError("-o is missing: say where to, such as -o report.html")
+        if Path(opts.output).is_dir():
+            raise ValueError(f"{opts.output} is a directory: the report is one file")
+
+    def read(
+        self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace
+    ) -> None:
+        """Report the days, with those that have no files."""
+        from miso_scrapy.dataset.report.page import report
+
+        now = datetime.now(UTC)
+        path = Path(opts.output).absolute()
+        every = with_empty_days(found, wanted, market_day(now))
+        faults: dict[str, str] = {}
+        days, audits = [], []
+        with workers(len(found)) as spread:
+            for day, audited, wrong in progress(
+                spread(partial(_day, store, now), every), len(every)
+            ):
+                days.append(day)
+                audits.append(audited)
+                faults |= wrong
+        if any(each.newest for each in audits):
+            part = within(audits, wanted)
+            page = report(days[part], audits[part], now)
+            with whole_file(path) as file:
+                file.write(page.encode())
+            print(f"{count(len(days[part]), 'day')} reported: {path}")  # noqa: T201
+        else:
+            self.fail("nothing to report: no file there holds a snapshot of these days")
+        self.name_faults(faults)
+
+
+def _day(
+    store: Store, now: datetime, files: DayFiles
+) -> tuple[MarketDay, DayAudit, dict[str, str]]:
+    done = read(store, files)
+    return done.market_day, audit(done.market_day, now), done.faults

@@ -1,0 +1,96 @@
+"""A market day as the page shows it: by the place of each hour and interval in the day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+
+from miso_scrapy.dataset.audit import DayAudit
+from miso_scrapy.dataset.fold import INTERVALS_A_DAY, LoadValue, MarketDay, Vintage
+from miso_scrapy.dataset.forecast_error import (
+    HOUR,
+    HourError,
+    by_hour,
+    hour_errors,
+    hourly_load,
+    standing,
+)
+from miso_scrapy.feed.candidate import INTERVAL
+from miso_scrapy.feed.market_day import EST
+
+
+@dataclass(frozen=True)
+class ReportDay:
+    """A market day, its audit, and what follows from them: a value for each hour or interval."""
+
+    market: MarketDay
+    audit: DayAudit
+    load: list[float | None]
+    """MW of each interval."""
+    mean_load: list[float | None]
+    """MW of each hour."""
+    forecast: list[float | None]
+    """MW of each hour: as it stood when the hour began, or else the first that was published."""
+    cleared: list[float | None]
+    """MW of each hour."""
+    errors: list[HourError]
+    error: list[float | None]
+    """MW of each hour."""
+    state: str
+    """A letter for each interval: collected, healed, missing, or - where it is not due yet."""
+    revised: list[tuple[int, LoadValue]]
+    """The values that were revised, and which interval of the day each is of."""
+    age: list[float | None]
+    """Minutes from each interval to when its first snapshot was collected."""
+
+
+def report_day(market: MarketDay, audit: DayAudit) -> ReportDay:
+    """Return *market* as the page shows it."""
+    midnight = datetime.combine(market.day, time(), EST).astimezone(UTC)
+    grid = [midnight + number * INTERVAL for number in range(INTERVALS_A_DAY)]
+    hours = [midnight + number * HOUR for number in range(24)]
+    load = {value.interval_start: value for value in market.load}
+    means = hourly_load(market)
+    forecast, cleared = by_hour(market.forecast), by_hour(market.cleared)
+    errors = hour_errors(market)
+    error = {each.hour_start: each.mw for each in errors}
+    age: dict[datetime, float] = {}
+    for at, collected_at in market.snapshots:
+        if collected_at is not None:
+            minutes = (collected_at - at) / timedelta(minutes=1)
+            age[at] = min(minutes, age.get(at, minutes))
+    return ReportDay(
+        market=market,
+        audit=audit,
+        load=[load[at].load_mw if at in load else None for at in grid],
+        mean_load=[means.get(hour) for hour in hours],
+        forecast=[_as_it_began(forecast.get(hour, []), hour) for hour in hours],
+        cleared=[cleared[hour][-1].mw if hour in cleared else None for hour in hours],
+        errors=errors,
+        error=[error.get(hour) for hour in hours],
+        state=_state(market, audit, grid),
+        revised=[
+            (number, load[at])
+            for number, at in enumerate(grid)
+            if at in load and load[at].revisions
+        ],
+        age=[age.get(at) for at in grid],
+    )
+
+
+def _as_it_began(vintages: Sequence[Vintage], hour: datetime) -> float | None:
+    if not vintages:
+        return None
+    before = standing(vintages, hour)
+    return vintages[0].mw if before is None else before
+
+
+def _state(market: MarketDay, audit: DayAudit, grid: Sequence[datetime]) -> str:
+    own = {at for at, _ in market.snapshots}
+    values = {value.interval_start for value in market.load}
+    missing = {gap.first + number * INTERVAL for gap in audit.missing for number in range(len(gap))}
+    return "".join(
+        ("c" if at in own else "h") if at in values else "m" if at in missing else "-"
+        for at in grid
+    )

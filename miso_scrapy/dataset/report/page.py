@@ -1,0 +1,107 @@
+"""The page, put together."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from miso_scrapy.dataset.audit import DayAudit, total
+from miso_scrapy.dataset.fold import MarketDay
+from miso_scrapy.dataset.forecast_error import LeadError, lead_errors
+from miso_scrapy.dataset.report import words
+from miso_scrapy.dataset.report.charts import charts
+from miso_scrapy.dataset.report.day import ReportDay, report_day
+from miso_scrapy.dataset.report.summary import audit_table, figures, lede
+
+
+def report(days: Sequence[MarketDay], audits: Sequence[DayAudit], now: datetime) -> str:
+    """Return the page about *days*, which are in order, at least one, and have these *audits*."""
+    shown = [report_day(market, audit) for market, audit in zip(days, audits, strict=True)]
+    leads = lead_errors(days)
+    result = total(audits)
+    plotly, script = _newlines(get_plotlyjs()), _text("page.js")
+    first, last = words.on(days[0].day), words.on(days[-1].day)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return environment.from_string(_text("page.html")).render(
+        period=first if first == last else f"{first} to {last}",
+        made=words.at(now),
+        style=_as_it_is(_text("page.css")),
+        scripts=[_as_it_is(plotly), _as_it_is(script)],
+        hashes=_as_it_is(" ".join(map(_hash, (plotly, script)))),
+        lede=lede(result),
+        figures=figures(shown, result, now),
+        audit=audit_table(audits, result),
+        charts=charts(shown, leads),
+        rows=len(days),
+        data=_as_it_is(_json(_data(shown, leads))),
+    )
+
+
+def _data(days: Sequence[ReportDay], leads: Sequence[LeadError]) -> dict[str, Any]:
+    return {
+        "days": [str(day.market.day) for day in days],
+        "load": [_compact(day.load) for day in days],
+        "forecast": [_compact(day.forecast) for day in days],
+        "cleared": [_compact(day.cleared) for day in days],
+        "error": [_compact(day.error) for day in days],
+        "lead": [
+            (lead.lead_hours, lead.hours, _short(lead.mean_absolute_mw), _short(lead.bias_mw))
+            for lead in leads
+        ],
+        "state": [day.state for day in days],
+        "revisions": [
+            [
+                (number, _short(value.largest_revision_mw), value.revisions)
+                for number, value in day.revised
+            ]
+            for day in days
+        ],
+        "age": [_compact(day.age) for day in days],
+    }
+
+
+def _compact(values: Iterable[float | None]) -> list[float | None]:
+    """Return *values* in few digits, without those at the end that are not there."""
+    compact = [None if value is None else _short(value) for value in values]
+    while compact and compact[-1] is None:
+        compact.pop()
+    return compact
+
+
+def _short(value: float) -> float:
+    """Return *value* with at most one digit after the point."""
+    return int(value) if value == int(value) else round(value, 1)
+
+
+def _as_it_is(text: str) -> Markup:
+    """Return *text*, which is ours, for the page to take unescaped."""
+    return Markup(text)  # noqa: S704
+
+
+def _json(value: Any) -> str:
+    """Return *value* as JSON that may stand inside a script element, whatever is in it."""
+    text = json.dumps(value, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _text(name: str) -> str:
+    return _newlines(files(__package__).joinpath(name).read_text(encoding="utf-8"))
+
+
+def _newlines(text: str) -> str:
+    """Return *text* as a browser reads it: what a script's hash is taken of."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _hash(script: str) -> str:
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
