@@ -11,6 +11,7 @@ SIMULATE := scrapy simulate --clock 2025-12-05T12:00Z --advance 5 --
 COLLECT := $(SIMULATE) scrapy crawl miso_rtload -a start=2025-12-05T12:00Z -a end=2025-12-05T13:55Z \
 	-s HTTPCACHE_ENABLED=0 -s MISO_DATA_DIR=data -s ENVIRONMENT=dev \
 	-s S3_BUCKET= -s REDIS_URL= -s REDIS_HOST= -s KAFKA_BROKERS= -s KAFKA_TOPIC=
+REPORT := scrapy report -o data/report.html --start 2025-12-05 --end 2025-12-06 -s MISO_DATA_DIR=data -s S3_BUCKET=
 LOG := data/demo.log
 FILES := find data/sourcing -name 'realtime_total_load_20251205_1[23]*.json.gz'
 define SHOW
@@ -24,12 +25,13 @@ print("   collected at", metadata["collected_at"], "from", metadata["source_url"
 endef
 export SHOW
 
-.PHONY: help demo test lint lock
+.PHONY: help demo test lint lock screenshot
 
 help:
 	@echo "make demo   collect two hours from a simulated feed into ./data"
 	@echo "make test   run every test"
 	@echo "make lint   check format, style and types"
+	@echo "make screenshot   take the README's picture of the report; needs Debian's chromium"
 	@echo "make lock   compile requirements*.txt from the short list in pyproject.toml"
 
 $(VENV)/installed: requirements-dev.txt pyproject.toml
@@ -50,6 +52,8 @@ demo: $(VENV)/installed
 	@$(FILES) | sort | head -n 2 | sed 's/^/   /'
 	@echo "   and in the first of them:"
 	@python -c "$$SHOW" "$$($(FILES) | sort | head -n 1)"
+	@echo "4. The same as a page to look at; open it in a browser:"
+	@reported=$$($(REPORT)) && echo "   $$reported"
 
 test: $(VENV)/installed
 	pytest --numprocesses auto
@@ -63,3 +67,6 @@ lock: $(VENV)/installed
 	uv pip compile --quiet --universal --python-version 3.11 pyproject.toml -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --extra dataset pyproject.toml -o requirements-dataset.txt
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.txt
+
+screenshot: $(VENV)/installed
+	python docs/screenshot.py docs/report.png
