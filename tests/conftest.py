@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests import preloaded
 from tests.servers import S3, Feed, Kafka, Valkey
 
 PROJECT = Path(__file__).parent.parent
@@ -232,15 +233,19 @@ def environment(tmp_path, feed):
 
 @pytest.fixture
 def scrapy(tmp_path, environment):
-    """Run `scrapy ARGS...` as a user does; return the finished process, output as text."""
+    """Run `scrapy ARGS...` as a user does; return the finished process, output as text.
 
-    def run(*args, env=None, timeout=120, **kwargs):
-        return subprocess.run(
+    With `cold=True` in an interpreter of its own, as the shell does: see tests/preloaded.py.
+    """
+
+    def run(*args, env=None, timeout=120, cold=False, **kwargs):
+        return (subprocess if cold else preloaded).run(
             [SCRAPY, *args],
             cwd=tmp_path,
             env={**environment, **(env or {})},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             timeout=timeout,
             **kwargs,
@@ -256,11 +261,11 @@ def crawl(scrapy):
     Without `cache=True` the politeness cache is off, so that each candidate is a fetch.
     """
 
-    def run(*, settings=None, env=None, cache=False, timeout=120, **arguments):
+    def run(*, settings=None, env=None, cache=False, timeout=120, cold=False, **arguments):
         args = [part for item in arguments.items() for part in ("-a", "{}={}".format(*item))]
         settings = {"HTTPCACHE_ENABLED": int(cache), **(settings or {})}
         args += [part for item in settings.items() for part in ("-s", "{}={}".format(*item))]
-        done = scrapy("crawl", "miso_rtload", *args, env=env, timeout=timeout)
+        done = scrapy("crawl", "miso_rtload", *args, env=env, timeout=timeout, cold=cold)
         return Run(done.returncode, done.stdout + done.stderr)
 
     return run
@@ -272,6 +277,7 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_sessionfinish(session):
+    preloaded.stop()
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and reporter and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -8,6 +8,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests import preloaded
 from tests.conftest import SCRAPY
 
 
@@ -85,7 +86,7 @@ def live_body(feed):
 @contextlib.contextmanager
 def started(cwd, environment, *args):
     """Start `scrapy crawl miso_rtload ARGS...`: a process with its output, as text, in `.stdout`."""
-    process = subprocess.Popen(
+    process = preloaded.Popen(
         [SCRAPY, "crawl", "miso_rtload", *args],
         cwd=cwd,
         env=environment,

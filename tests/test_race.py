@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests import preloaded
 from tests.conftest import SCRAPY, Run
 from tests.proxy import Proxy
 from tests.witness import Witness, files_below, files_in
@@ -58,7 +59,7 @@ class Worker:
         self.log = log
         arguments = [part for item in arguments.items() for part in ("-a", "{}={}".format(*item))]
         with log.open("w") as output:
-            self.process = subprocess.Popen(
+            self.process = preloaded.Popen(
                 [SCRAPY, "crawl", "miso_rtload", *arguments, "-s", "HTTPCACHE_ENABLED=0"],
                 cwd=log.parent,
                 env=environment,

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from tests import preloaded
 from tests.conftest import SCRAPY, Run
 from tests.proxy import Proxy
 from tests.witness import Witness, files_below
@@ -25,7 +26,7 @@ class Running:
         self.log = directory / "stopped.log"
         options = [part for item in arguments.items() for part in ("-a", "{}={}".format(*item))]
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(
+            self.process = preloaded.Popen(
                 [SCRAPY, "crawl", "miso_rtload", *options, "-s", "HTTPCACHE_ENABLED=0"],
                 cwd=directory,
                 env=environment,
