@@ -52,7 +52,7 @@ class Popen(subprocess.Popen):
     """A script that runs; overridden is where subprocess touches its child, which is not ours."""
 
     def _execute_child(self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, *more):
-        assert not (executable or preexec_fn or pass_fds), "takes subprocess"
+        assert not any((executable, preexec_fn, pass_fds)), "takes subprocess"
         *_, new_session, _ = more
         ends = more[3:9]  # of the pipes: each stream's for reading and for writing, or -1
         streams = [end if end >= 0 else own for own, end in enumerate((ends[0], ends[3], ends[5]))]
