@@ -61,8 +61,18 @@ class Feed:
 
     def stop(self):
         self._run(self.simulator.stop())
+        self._run(self._cancelled())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
+        self.loop.close()
+
+    @staticmethod
+    async def _cancelled():
+        """End the answers that take so long that whoever asked is gone."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Valkey:
