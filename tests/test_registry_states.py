@@ -182,7 +182,7 @@ def test_any_interleaving_keeps_the_promises(part, valkey):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=40,
+            max_examples=60,
             stateful_step_count=40,
             deadline=None,
             derandomize=False,
