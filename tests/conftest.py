@@ -278,6 +278,11 @@ def pytest_xdist_auto_num_workers():
     )
 
 
+def pytest_collection_modifyitems(items):
+    """The outages come first: they wait the most, and at the end nobody should wait for them."""
+    items.sort(key=lambda item: item.path.name != "test_outages.py")
+
+
 def pytest_terminal_summary(terminalreporter):
     if os.environ.get("CI") and terminalreporter.stats.get("skipped"):
         terminalreporter.write_line("In CI nothing may skip.", red=True)

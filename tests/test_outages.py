@@ -197,7 +197,8 @@ def test_an_s3_that_denies_everything_is_told_for_each_candidate(
 ):
     fail(s3, "403")
     run = crawl(timeout=BOUND, **RANGE)
-    assert run.outcomes == {"failed": 4}
+    # Three refusals in a row end the run; by then the fourth candidate may be under way.
+    assert run.outcomes in ({"failed": 3}, {"failed": 4}), run.log
     told(run, "AccessDenied", bucket.name, "permissions")
     assert not valkey.client.keys("*:realtime_*")
     s3.turn("pass")
