@@ -335,6 +335,7 @@ def test_kafka_is_imported_only_by_a_run_that_notifies(
     )
     assert "'miso/stored': 1" in done.stderr
     assert done.stdout.split() == ["imported:", *imported]
+    assert "pkg_resources" not in done.stderr  # which scrapy_kafka_export imports, and which warns
 
 
 def test_the_login_s_password_reaches_no_log(crawl, feed, topic):
