@@ -20,7 +20,7 @@ def interval_minute(label: str) -> int:
     return minute
 
 
-def hour_minute(name: str, label: str | int) -> int:
+def hour_minute(name: str, label: str | float) -> int:
     """Return the minute that an hour starts at.
 
     A number is the hour ending, 1 to 24, whatever *name* is. A time of day is the hour's end where
@@ -28,7 +28,7 @@ def hour_minute(name: str, label: str | int) -> int:
 
     Raises ValueError for a label that is no hour of the day.
     """
-    text = str(label)
+    text = f"{label:g}" if isinstance(label, float) else str(label)  # 14.0 is a whole number
     if ":" not in text:
         minute = (int(text) - 1) * 60
     elif name == "HourEnding":
