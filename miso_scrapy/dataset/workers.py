@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
 _TIMEOUT = 10  # seconds
@@ -37,7 +38,7 @@ def workers(tasks: int, dask: str | None = None) -> Iterator[Map]:
     # Not fork: Arrow and boto3 have threads. The server imports once what its children need.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", "miso_scrapy.dataset.export"])
-    pool = ProcessPoolExecutor(number, context, initializer=_leave_ctrl_c)
+    pool = ProcessPoolExecutor(number, context, initializer=_follow_parent)
     try:
         yield pool.map
     finally:
@@ -86,6 +87,17 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _leave_ctrl_c() -> None:
-    """Let the parent answer Ctrl-C: it cancels what is not begun."""
+def _follow_parent() -> None:
+    """Let the parent answer Ctrl-C, which cancels what is not begun; and end when it has ended.
+
+    A pool's processes wait for work for ever, even when the one that would send it was killed.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent
+    parent.join()
+    os._exit(1)
