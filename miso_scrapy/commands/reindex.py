@@ -20,7 +20,7 @@ from miso_scrapy.notify import message_of
 from miso_scrapy.options import Options
 from miso_scrapy.outcomes import count
 from miso_scrapy.registry.client import RegistryUnavailable
-from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
+from miso_scrapy.store import Store, StoreUnavailable
 
 _AT_ONCE = 200
 
@@ -103,7 +103,7 @@ def _read(store: Store, keys: Sequence[str]) -> tuple[list[Filed], list[str]]:
     filed, faults = [], []
     for key, body in zip(keys, store.get_all(keys), strict=True):
         identifier = identifier_in(key)
-        if isinstance(body, AccessDenied):
+        if isinstance(body, StoreUnavailable):
             faults.append(str(body))
             continue
         if body is None or identifier is None:  # gone since it was listed

@@ -14,7 +14,7 @@ from miso_scrapy.feed.coverage import TOLERANCE
 from miso_scrapy.feed.document import ROOT, UnreadableDocument, unpack
 from miso_scrapy.feed.market_day import EST, market_day
 from miso_scrapy.feed.ref_id import parse_ref_id
-from miso_scrapy.store import AccessDenied, Entry, Store
+from miso_scrapy.store import Entry, Store, StoreUnavailable
 
 _DAY = timedelta(days=1)
 _FILED = re.compile(rf"{ROOT}/[0-9/]{{10}}/realtime_total_load_([0-9]{{8}})_([0-9]{{6}})\.json\.gz")
@@ -94,10 +94,10 @@ def read(store: Store, files: DayFiles) -> DayRead:
     done = DayRead(MarketDay(files.day))
     snapshots, reader = [], SnapshotReader()
     for key, body in zip(files.keys, store.get_all(files.keys), strict=True):
-        if body is None:  # gone since it was listed
-            continue
         try:
-            if isinstance(body, AccessDenied):
+            if body is None:  # to a worker elsewhere, or by now
+                raise UnreadableDocument("it was listed, and is not there")
+            if isinstance(body, StoreUnavailable):
                 raise UnreadableDocument(str(body))
             snapshot = _snapshot(reader, body)
         except ValueError as error:

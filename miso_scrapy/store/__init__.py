@@ -73,8 +73,11 @@ class Store(Protocol):
     def locate(self, key: str) -> str:
         """Return the location that *key* has here."""
 
-    def get_all(self, keys: Sequence[str]) -> Iterator[bytes | AccessDenied | None]:
-        """Yield what :meth:`get` says of each of *keys*, in their order. Raises StoreUnavailable."""
+    def get_all(self, keys: Sequence[str]) -> Iterator[bytes | StoreUnavailable | None]:
+        """Yield what :meth:`get` says of each of *keys*, in their order; why, where one is not given.
+
+        Raises StoreUnavailable when it is not this one alone.
+        """
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         """Yield what is below *prefix*, in the order of the keys. Raises StoreUnavailable."""

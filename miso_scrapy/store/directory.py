@@ -86,12 +86,12 @@ class DirectoryStore:
                     "check its owner and permissions"
                 ) from error
 
-    def get_all(self, keys: Sequence[str]) -> Iterator[bytes | AccessDenied | None]:
+    def get_all(self, keys: Sequence[str]) -> Iterator[bytes | StoreUnavailable | None]:
         """Yield what is under each of *keys*."""
         for key in keys:
             try:
                 yield self.get(key)
-            except AccessDenied as error:
+            except StoreUnavailable as error:  # a damaged disk gives the other files
                 yield error
 
     def metadata(self, key: str) -> dict[str, str]:

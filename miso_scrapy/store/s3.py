@@ -182,7 +182,7 @@ class S3Store:
         """Return the URI of *key*."""
         return f"s3://{self.bucket}/{key}"
 
-    def get_all(self, keys: Sequence[str]) -> Iterator[bytes | AccessDenied | None]:
+    def get_all(self, keys: Sequence[str]) -> Iterator[bytes | StoreUnavailable | None]:
         """Yield what is under each of *keys*; several are asked for at once."""
 
         def get(key: str) -> bytes | AccessDenied | None:
