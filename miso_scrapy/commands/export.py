@@ -42,8 +42,8 @@ class Command(DatasetCommand):
         target = Path(opts.output)
         if opts.format == "parquet" and target.exists() and not target.is_dir():
             raise ValueError(f"{target} is no directory: the tables need one")
-        if opts.format == "csv" and target.is_dir():
-            raise ValueError(f"{target} is a directory: --format csv writes one file")
+        if opts.format == "csv" and target.exists() and not target.is_file():
+            raise ValueError(f"{target} is no file: --format csv writes one")
         if opts.dask and find_spec("distributed") is None:
             raise ValueError(
                 "distributed is not installed: pip install -r requirements-dataset.txt"
