@@ -397,7 +397,8 @@ def test_files_that_cannot_be_read_are_named_and_counted_and_the_rest_is_exporte
         known.put(root, est("2026-05-01", "06:00") + number * known.INTERVAL, body)
         for number, body in enumerate(unreadable().values())
     ]
-    damaged = root / known.path_of(est("2026-05-01", "12:00"))
+    damaged = known.file(root, "2026-05-03", "12:00", {})
+    damaged.unlink()
     damaged.symlink_to("/proc/self/mem")  # input/output error: a disk's, and for root as well
     wrong.append(damaged)
     done = scrapy("export", "-o", str(target))
@@ -414,8 +415,6 @@ def test_files_that_cannot_be_read_are_named_and_counted_and_the_rest_is_exporte
     assert [row[1] for row in known.rows(target, "load", "2026-05-02")] == [7]
     # Tried again, and told again, by the next run; not the day without a fault.
     before = stamps(target)["2026-05-02"]
-    for path in wrong[1:]:
-        path.unlink()
     again = scrapy("export", "-o", str(target))
     assert (again.returncode, again.stderr.count(str(wrong[0]))) == (1, 1)
     assert stamps(target)["2026-05-02"] == before
@@ -662,27 +661,28 @@ def test_killed_at_any_moment_nothing_is_broken_and_the_next_run_completes(
     assert check_whole(target, expected) == expected
 
 
-def test_ctrl_c_ends_it_without_a_word_too_many(tmp_path, environment, bucket):
-    proxy = Proxy(int(bucket.endpoint.rsplit(":", 1)[1]))
-    days = [f"2026-06-{number:02d}" for number in range(1, 9)]  # enough for several processes
-    for day in days:
-        at = est(day, "12:00")
-        body = known.document(known.data(at, {"12:00": 1}), at)
-        bucket.client.put_object(Bucket=bucket.name, Key=known.path_of(at), Body=body)
-    held = []
-    last = known.path_of(est(days[-1], "12:00")).encode()
-    proxy.when(b"GET [^ ]*" + last, 1, lambda: (proxy.turn("hang"), held.append(True)))
-    env = {**environment, **bucket.settings, "AWS_ENDPOINT_URL": f"http://{proxy.address}"}
-    try:
-        with running(tmp_path, env, "-o", "tables") as process:
-            eventually(lambda: held or process.poll() is not None)
-            os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-            proxy.turn("pass")
-            assert process.wait(30) == 130
-            eventually(lambda: not session(process.pid))
-    finally:
-        proxy.stop()
-    assert held
+def test_ctrl_c_ends_it_without_a_word_too_many(tmp_path, environment):
+    *days, last = [f"2026-06-{number:02d}" for number in range(1, 9)]  # enough for two processes
+    for day in (*days, last):
+        path = known.file(tmp_path / "data", day, "12:00", {"12:00": 1})
+    path.unlink()
+    os.mkfifo(path)  # holds who reads it, until it is written
+    writer = None
+
+    def held():
+        nonlocal writer
+        with contextlib.suppress(OSError):  # nobody reads it, yet
+            writer = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        return writer is not None
+
+    with running(tmp_path, environment, "-o", "tables") as process:
+        # One process has nothing more to do, the other has not done yet.
+        eventually(lambda: len(list((tmp_path / "tables").glob("load/*/*"))) == len(days))
+        eventually(held)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        os.close(writer)
+        assert process.wait(30) == 130
+        eventually(lambda: not session(process.pid))
     assert (tmp_path / "said").read_text() == ""
 
 
