@@ -1,4 +1,4 @@
-"""`scrapy export --dask`, on a real cluster: a scheduler and two workers, each a process."""
+"""`scrapy export --dask`, on a real cluster: a scheduler and workers, each a process."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import known
-from tests.conftest import FOREIGN
+from tests.conftest import FOREIGN, SCRAPY
 from tests.servers import free_port
 
 DASK = str(Path(sys.executable).with_name("dask"))
@@ -68,10 +68,12 @@ class Cluster:
         raise AssertionError("the scheduler does not start")
 
 
-@pytest.fixture(scope="module")
-def scheduler(tmp_path_factory):
-    """A scheduler that has no workers, until a test adds some."""
-    cluster = Cluster(tmp_path_factory.mktemp("dask"))
+@pytest.fixture
+def cluster(tmp_path):
+    """A scheduler that has no workers, until the test adds some."""
+    directory = tmp_path / "cluster"
+    directory.mkdir()
+    cluster = Cluster(directory)
     yield cluster
     cluster.stop()
 
@@ -80,31 +82,16 @@ def files(target):
     return {str(path.relative_to(target)): path.read_bytes() for path in target.rglob("*.parquet")}
 
 
-def test_without_a_scheduler_or_workers_one_line_says_so_then_a_cluster_gives_the_same_bytes(
-    tmp_path, scrapy, scheduler
-):
+def test_a_cluster_of_two_processes_gives_the_same_bytes(tmp_path, scrapy, cluster):
     root = tmp_path / "data"
     for number in range(1, 8):
         for clock in ("06:00", "23:55"):
             load, day = known.until(clock, 1000 * number), f"2026-06-{number:02d}"
             known.file(root, day, clock, load, {1: number, 2: len(load)}, {24: 2.5})
     wrong = known.put(root, known.est("2026-06-03", "12:00"), b"no gzip")
-
-    for address, said in [
-        (f"tcp://127.0.0.1:{free_port()}", "cannot be reached"),
-        ("nonsense://localhost", "cannot be reached"),
-        (scheduler.address, "no workers"),
-    ]:
-        done = scrapy("export", "-o", "dask", "--dask", address, timeout=60)
-        assert done.returncode == 1
-        (line,) = done.stderr.splitlines()
-        assert address in line
-        assert said in line
-        assert files(tmp_path / "dask") == {}
-
-    scheduler.add_worker()
-    scheduler.add_worker()
-    done = scrapy("export", "-o", "dask", "--dask", scheduler.address)
+    cluster.add_worker()
+    cluster.add_worker()
+    done = scrapy("export", "-o", "dask", "--dask", cluster.address)
     alone = scrapy("export", "-o", "local")
     # A file that a worker cannot read is named here, as if it was read here.
     assert str(wrong) in done.stderr
@@ -112,3 +99,42 @@ def test_without_a_scheduler_or_workers_one_line_says_so_then_a_cluster_gives_th
     assert done.stdout.replace("dask", "local") == alone.stdout
     assert len(files(tmp_path / "local")) == 7 * 3
     assert files(tmp_path / "dask") == files(tmp_path / "local")
+
+
+def test_a_cluster_that_is_not_there_or_goes_away_is_told_of_in_one_line(
+    tmp_path, environment, scrapy, cluster
+):
+    for number in range(1, 4):
+        path = known.file(tmp_path / "data", f"2026-06-{number:02d}", "12:00", {"12:00": 1})
+    for address, said in [
+        (f"tcp://127.0.0.1:{free_port()}", "cannot be reached"),
+        ("nonsense://localhost", "cannot be reached"),
+        (cluster.address, "no workers"),
+    ]:
+        done = scrapy("export", "-o", "tables", "--dask", address, timeout=60)
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert address in line
+        assert said in line
+        assert files(tmp_path / "tables") == {}
+
+    cluster.add_worker()
+    path.unlink()
+    os.mkfifo(path)  # holds who reads it, until it is written
+    process = subprocess.Popen(
+        [SCRAPY, "export", "-o", "tables", "--dask", cluster.address],
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while len(files(tmp_path / "tables")) < 2 * 3:
+        assert process.poll() is None
+        time.sleep(0.05)
+    cluster.processes[0].kill()
+    _, told = process.communicate(timeout=60)
+    os.close(os.open(path, os.O_RDWR))  # let the worker go
+    assert process.returncode == 1
+    (line,) = told.splitlines()
+    assert f"the Dask cluster at {cluster.address} has given up" in line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -55,6 +56,8 @@ def _cluster(address: str) -> Iterator[Executor]:
     from distributed.comm.core import CommClosedError
     from distributed.comm.registry import get_backend
 
+    # What it logs, with a traceback, it raises as well.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         get_backend(parse_address(address)[0])  # a client made for no known scheme lingers
         client = Client(address, timeout=_TIMEOUT, set_as_default=False)
