@@ -22,6 +22,8 @@ def whole_file(target: Path) -> Iterator[BinaryIO]:
             yield file
         temporary.replace(target)
     except OSError as error:
+        if error.strerror is None:  # no file's: a Dask cluster's, which is told of elsewhere
+            raise
         raise StoreUnavailable(
             f"{target} cannot be written: {error.strerror}; check -o and the free space"
         ) from error
