@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from miso_scrapy.dataset.archive import DayFiles, DayRange, days, read
@@ -93,6 +93,7 @@ def tables(day):
 
 
 @given(sequences(), st.randoms())
+@settings(deadline=None)
 def test_the_load_is_what_a_naive_last_wins_fold_gives(sequence, chance):
     # Of snapshots of the same interval the one that was collected last counts.
     collected = [
@@ -110,6 +111,7 @@ def test_the_load_is_what_a_naive_last_wins_fold_gives(sequence, chance):
 
 
 @given(sequences())
+@settings(deadline=None, max_examples=30)
 def test_through_the_archives_bytes_it_comes_out_the_same(sequence):
     with tempfile.TemporaryDirectory() as directory:
         store = DirectoryStore(Path(directory))
