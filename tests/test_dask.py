@@ -38,11 +38,10 @@ class Cluster:
         )  # fmt: skip
 
     def stop(self):
-        for process in reversed(self.processes):
+        for process in reversed(self.processes):  # the workers, while they have a scheduler
             process.terminate()
-        for process in self.processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(10)
+                process.wait(5)
             process.kill()
             process.wait()
 

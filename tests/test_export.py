@@ -559,13 +559,13 @@ def test_without_the_packages_of_this_side_it_says_what_to_install(tmp_path, scr
     )
     path = os.pathsep.join([str(block), *filter(None, [os.environ.get("PYTHONPATH")])])
     for args in (["-o", "x"], ["-o", "x", "--dask", "tcp://127.0.0.1:1"]):
-        done = scrapy("export", *args, env={"PYTHONPATH": path})
+        done = scrapy("export", *args, env={"PYTHONPATH": path}, cold=True)
         assert done.returncode == 2
         (line,) = done.stderr.splitlines()
         assert "pip install -r requirements-dataset.txt" in line
     assert not (tmp_path / "x").exists()
     # The audit needs none of them.
-    done = scrapy("audit", env={"PYTHONPATH": path})
+    done = scrapy("audit", env={"PYTHONPATH": path}, cold=True)
     assert done.stderr == ""
     assert "145 values known" in done.stdout
 
