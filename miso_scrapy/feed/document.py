@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+
+from miso_scrapy.feed.compact import compact_json
 
 DATASET = "miso_realtime_total_load"
 DATA_TYPE = "realtime_total_load"
@@ -54,9 +55,8 @@ def collection_metadata(
 def pack(data: Any, metadata: dict[str, Any]) -> bytes:
     """Return the gzipped document: the same document, the same bytes (no time, no name in them)."""
     document = {"data": data, "collection_metadata": metadata}
-    text = json.dumps(document, separators=(",", ":"))
     # wbits=31 is gzip with a header that holds neither a time nor a name.
-    return zlib.compress(text.encode("ascii"), 6, wbits=31)
+    return zlib.compress(compact_json(document), 6, wbits=31)
 
 
 def _gunzip(body: bytes) -> bytes:

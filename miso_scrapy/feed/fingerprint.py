@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
+
+from miso_scrapy.feed.compact import compact_json
 
 
 def canonical_json(data: Any) -> bytes:
     """Return *data* as JSON with sorted keys and no white space, in ASCII."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":")).encode("ascii")
+    return compact_json(data, sort_keys=True)
 
 
 def fingerprint(data: Any) -> str:
