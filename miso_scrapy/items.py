@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from miso_scrapy.feed.candidate import identifier
@@ -41,13 +42,21 @@ class Snapshot:
 
     def read(self) -> None:
         """Understand *body*: fill *data* and *source_ref_id*. Raises NotJSON."""
-        payload = decode(self.body)
-        self.source_ref_id = source_ref_id(payload)
-        self.data = normalise(payload)
+        self.data, self.source_ref_id = _read(self.body)
 
     def __repr__(self) -> str:
         """Not the payload: this text goes into logs."""
         return f"<Snapshot {self.identifier} of {len(self.body)} bytes>"
+
+
+@lru_cache(maxsize=1)
+def _read(body: bytes) -> tuple[Any, str | None]:
+    """Return the snapshot in *body*, and its RefId as the source wrote it.
+
+    A body that has not changed gives the same object: the pipelines know it again by that.
+    """
+    payload = decode(body)
+    return normalise(payload), source_ref_id(payload)
 
 
 @dataclass

@@ -12,6 +12,7 @@ import pickle
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from scrapy import Request, Spider
 from scrapy.extensions.httpcache import DummyPolicy
@@ -42,6 +43,8 @@ class FeedCacheStorage:
     def __init__(self, settings: BaseSettings) -> None:
         self.directory = Path(settings["MISO_DATA_DIR"]).absolute() / ".httpcache"
         self.lifetime = settings.getint("HTTPCACHE_EXPIRATION_SECS")
+        self._read: tuple[Any, float, dict[str, Any]] = (None, 0, {})
+        """The file that was last read, known again by its inode and time, and what it holds."""
 
     def open_spider(self, spider: Spider) -> None:
         """Take the fingerprinter that tells requests apart."""
@@ -52,8 +55,13 @@ class FeedCacheStorage:
 
     def retrieve_response(self, spider: Spider, request: Request) -> Response | None:
         """Return the answer to *request* that is kept, if it is young enough."""
+        path = self._path(request)
         try:
-            fetched_at, answer = pickle.loads(self._path(request).read_bytes())  # noqa: S301
+            status = path.stat()
+            file = (path, status.st_ino, status.st_mtime_ns)
+            if file != self._read[0]:
+                self._read = (file, *pickle.loads(path.read_bytes()))  # noqa: S301
+            _, fetched_at, answer = self._read
         except (OSError, EOFError, ValueError, pickle.UnpicklingError):
             return None
         if not 0 <= time.time() - fetched_at <= self.lifetime:

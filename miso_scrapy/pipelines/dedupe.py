@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from scrapy.crawler import Crawler
 
@@ -21,6 +22,8 @@ class DedupePipeline:
 
     def __init__(self, crawler: Crawler) -> None:
         self.archive = Archive.of(crawler)
+        self._last: tuple[Any, str] = (None, "")
+        """The last snapshot and its fingerprint."""
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> DedupePipeline:
@@ -29,7 +32,9 @@ class DedupePipeline:
 
     async def process_item(self, item: Snapshot) -> Snapshot:
         """Return *item* with its fingerprint and home, or drop it as a duplicate."""
-        item.fingerprint = fingerprint(item.data)
+        if item.data is not self._last[0]:
+            self._last = item.data, fingerprint(item.data)
+        item.fingerprint = self._last[1]
         item.home = item.identifier
         if self.archive.registry is None:
             return item
