@@ -139,7 +139,6 @@ KAFKA_TIMEOUT = os.environ.get("KAFKA_TIMEOUT", "10")
 # same, and a run of one snapshot, 105,120 times a year, takes 1.4 s of CPU without, 2.0 s with them.
 
 SPIDER_MIDDLEWARES_BASE = {
-    "scrapy.spidermiddlewares.start.StartSpiderMiddleware": 25,
     "scrapy.spidermiddlewares.httperror.HttpErrorMiddleware": 50,
     "scrapy.spidermiddlewares.referer.RefererMiddleware": 700,  # for redirections
 }
