@@ -98,7 +98,9 @@ class Registry:
         """
         self._alone = alone
         async with self._explained():
-            await self._redis.ping()
+            # Two connections: one candidate's content and the next one's claim go at the same time,
+            # and whoever had to connect first would be overtaken.
+            await asyncio.gather(self._redis.ping(), self._redis.ping())
         self._renewing = asyncio.create_task(self._keep_renewing())
 
     async def close(self) -> None:
