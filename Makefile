@@ -25,11 +25,12 @@ print("   collected at", metadata["collected_at"], "from", metadata["source_url"
 endef
 export SHOW
 
-.PHONY: help demo test lint lock screenshot
+.PHONY: help demo test bench lint lock screenshot
 
 help:
 	@echo "make demo   collect two hours from a simulated feed into ./data"
 	@echo "make test   run every test"
+	@echo "make bench  measure what it costs, in a quarter of an hour, and write the README's table"
 	@echo "make lint   check format, style and types"
 	@echo "make screenshot   take the README's picture of the report; needs Debian's chromium"
 	@echo "make lock   compile requirements*.txt from the short list in pyproject.toml"
@@ -57,6 +58,9 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	pytest --numprocesses auto --dist worksteal
+
+bench: $(VENV)/installed
+	python -m benchmarks
 
 lint: $(VENV)/installed
 	ruff format --check .

@@ -1,0 +1,29 @@
+"""The usual notebook: a DataFrame a file, concatenated; the newest snapshot's row is the one to keep.
+
+`python pandas_loop.py DIRECTORY 2025-01-01T05 31`: the files of 31 market days.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+root, first, days = Path(sys.argv[1]), datetime.fromisoformat(sys.argv[2]), int(sys.argv[3])
+frames = []
+for number in range(288 * days):
+    candidate = first + timedelta(minutes=5 * number)
+    name = f"{candidate:%Y/%m/%d}/realtime_total_load_{candidate:%Y%m%d_%H%M%S}.json.gz"
+    with gzip.open(root / name) as file:
+        data = json.load(file)["data"]
+    frame = pd.DataFrame(data["FiveMinTotalLoad"])
+    frame["RefId"] = pd.Timestamp(data["RefId"])
+    frame["day"] = (frame["RefId"] - pd.Timedelta(hours=5)).dt.date
+    frames.append(frame)
+table = pd.concat(frames, ignore_index=True).sort_values("RefId")
+table = table.drop_duplicates(["day", "Time"], keep="last")
+print(len(table))

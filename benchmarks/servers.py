@@ -1,0 +1,123 @@
+"""The feed and the servers, each a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.servers import Kafka, Valkey, free_port
+
+# Makes an empty place, and returns the environment of those who are to use it.
+Fresh = Callable[[], dict[str, str]]
+
+_CLONE = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+# Nothing of the developer's own; Python's path, for a clone that is not installed.
+CLEAN = {
+    name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ
+}
+PROJECT = {**CLEAN, "SCRAPY_SETTINGS_MODULE": "miso_scrapy.settings"}
+
+
+class Feed:
+    """The simulator; its clock stands still but for a step after each snapshot served."""
+
+    def __init__(self, port: int) -> None:
+        self._control = f"http://127.0.0.1:{port}/simulator"
+        self.url = f"http://127.0.0.1:{port}/api/RealTimeTotalLoad"
+
+    def set(self, clock: str, advance: float = 5) -> None:
+        """Set its clock, and the step in minutes."""
+        body = json.dumps({"clock": clock, "advance": advance}).encode()
+        request = urllib.request.Request(self._control, data=body, method="PUT")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            answer.read()
+
+
+@contextlib.contextmanager
+def feed(*faults: str) -> Iterator[Feed]:
+    """Yield a feed with *faults*, such as ``delay=0.06``."""
+    port = free_port()
+    command = [BIN / "scrapy", "simulate", "--port", str(port)]
+    for fault in faults:
+        command += ["--fault", fault]
+    with _process(command, port, PROJECT):
+        yield Feed(port)
+
+
+@contextlib.contextmanager
+def s3() -> Iterator[Fresh]:
+    """Yield what names an empty bucket."""
+    port = free_port()
+
+    def fresh() -> dict[str, str]:
+        return {
+            "S3_BUCKET": f"benchmark-{secrets.token_hex(4)}",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    with _process([sys.executable, "-m", "benchmarks.bucket", str(port)], port, CLEAN):
+        yield fresh
+
+
+@contextlib.contextmanager
+def redis() -> Iterator[Fresh]:
+    """Yield what empties a Valkey server."""
+    with tempfile.TemporaryDirectory() as directory:
+        server = Valkey(Path(directory))
+
+        def fresh() -> dict[str, str]:
+            server.client.flushall()
+            return {"REDIS_URL": server.url}
+
+        try:
+            yield fresh
+        finally:
+            server.stop()
+
+
+@contextlib.contextmanager
+def kafka() -> Iterator[Fresh]:
+    """Yield what makes an empty topic in the Tansu broker."""
+    broker = Kafka()
+
+    def fresh() -> dict[str, str]:
+        name = f"benchmark-{secrets.token_hex(4)}"
+        broker.create_topic(name)
+        return {"KAFKA_BROKERS": broker.brokers, "KAFKA_TOPIC": name}
+
+    try:
+        yield fresh
+    finally:
+        broker.stop()
+
+
+@contextlib.contextmanager
+def _process(command: list[str | Path], port: int, env: dict[str, str]) -> Iterator[None]:
+    process = subprocess.Popen(
+        command, env=env, cwd=_CLONE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait()

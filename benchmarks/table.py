@@ -1,0 +1,96 @@
+"""What was measured: a table, and where it is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results.json"
+README = Path(__file__).parent.parent / "README.md"
+_BEGIN, _END = "<!-- benchmark -->", "<!-- end of benchmark -->"
+
+GROSS = 2  # beyond so many times its goal, a ratio has got worse: that is no noise
+
+
+@dataclass(frozen=True)
+class Line:
+    """One figure, and the goal it has."""
+
+    row: int
+    what: str
+    reached: float
+    goal: float | None = None
+    """At most, or at least where *more* is better."""
+    unit: str = "times"
+    more: bool = False
+    measured: dict[str, float] = field(default_factory=dict)
+    """The medians it was made of, with their units in their names."""
+    note: str = ""
+
+    @property
+    def met(self) -> bool:
+        """Whether the goal is reached."""
+        if self.goal is None:
+            return True
+        return self.reached >= self.goal if self.more else self.reached <= self.goal
+
+    @property
+    def gross(self) -> bool:
+        """Whether the goal is missed by far."""
+        if self.goal is None:
+            return False
+        far = self.goal / GROSS if self.more else self.goal * GROSS
+        return self.reached < far if self.more else self.reached > far
+
+
+def markdown(lines: Iterable[Line]) -> str:
+    """Return the table."""
+    rows = ["| | what | goal | reached | measured |", "| --- | --- | --- | --- | --- |"]
+    for line in lines:
+        goal = "" if line.goal is None else f"{'≥' if line.more else '≤'} {line.goal:g}"
+        measured = "; ".join(f"{name} {_short(value)}" for name, value in line.measured.items())
+        if line.note:
+            measured += f". {line.note}"
+        reached = f"{_short(line.reached)} {line.unit}".removesuffix(" times")
+        if not line.met:
+            reached = f"**{reached}**"
+        rows.append(f"| {line.row} | {line.what} | {goal} | {reached} | {measured} |")
+    return "\n".join(rows)
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def publish(lines: Iterable[Line]) -> None:
+    """Write RESULTS, and the table of README."""
+    results = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "lines": [asdict(line) for line in lines],
+    }
+    RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    text = README.read_text()
+    README.write_text(
+        re.sub(f"(?<={_BEGIN}\n).*(?={_END})", lambda _: published(), text, flags=re.DOTALL)
+    )
+
+
+def published() -> str:
+    """Return what README shows of RESULTS."""
+    results = json.loads(RESULTS.read_text())
+    table = markdown(Line(**line) for line in results["lines"])
+    where = f"{results['date']}, {results['cores']} cores, Python {results['python']}"
+    return f"{table}\n\nMeasured by `make bench`: {where}. What misses its goal is bold.\n"
+
+
+def in_readme() -> str:
+    """Return what README shows."""
+    return README.read_text().partition(f"{_BEGIN}\n")[2].partition(_END)[0]

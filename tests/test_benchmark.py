@@ -1,0 +1,25 @@
+import pytest
+
+from benchmarks.table import Line, in_readme, markdown, published
+
+
+def test_the_readme_shows_the_results_that_are_kept():
+    assert in_readme() == published()
+
+
+@pytest.mark.parametrize(
+    ("goal", "more", "reached", "met", "gross"),
+    [
+        (1.5, False, 1.5, True, False),
+        (1.5, False, 1.6, False, False),
+        (1.5, False, 3.1, False, True),
+        (8, True, 8, True, False),
+        (8, True, 7, False, False),
+        (8, True, 3.9, False, True),
+        (None, False, 99, True, False),
+    ],
+)
+def test_a_goal_is_met_or_missed_or_missed_by_far(goal, more, reached, met, gross):
+    line = Line(1, "", reached, goal, more=more)
+    assert (line.met, line.gross) == (met, gross)
+    assert ("**" in markdown([line])) is not met
