@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 
+import orjson
+
 from miso_scrapy.dataset.fold import MarketDay, Published, SnapshotReader, fold
 from miso_scrapy.feed.coverage import TOLERANCE
 from miso_scrapy.feed.document import ROOT, UnreadableDocument, unpack
@@ -110,7 +112,8 @@ def read(store: Store, files: DayFiles) -> DayRead:
 
 
 def _snapshot(reader: SnapshotReader, body: bytes) -> Published:
-    document = unpack(body)
+    # Three times faster than json; not where a fingerprint is taken: integers beyond 64 bits are floats.
+    document = unpack(body, loads=orjson.loads)
     data, metadata = document["data"], document["collection_metadata"]
     try:
         collected_at = datetime.fromisoformat(metadata["collected_at"]).astimezone(UTC)

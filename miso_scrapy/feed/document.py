@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
-
-import orjson
 
 from miso_scrapy.feed.compact import compact_json
 
@@ -71,13 +71,13 @@ def _gunzip(body: bytes) -> bytes:
     return text
 
 
-def unpack(body: bytes) -> dict[str, Any]:
-    """Return the document in *body*, whole. Raises UnreadableDocument."""
+def unpack(body: bytes, *, loads: Callable[[bytes], Any] = json.loads) -> dict[str, Any]:
+    """Return the document in *body*, whole, as *loads* reads its JSON. Raises UnreadableDocument."""
     try:
-        document = orjson.loads(_gunzip(body))
+        document = loads(_gunzip(body))
         data, metadata = document["data"], document["collection_metadata"]
         if not (isinstance(data["RefId"], str) and isinstance(metadata, dict)):
             raise TypeError("RefId and collection_metadata are not there")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UnreadableDocument(str(error) or type(error).__name__) from None
     return {"data": data, "collection_metadata": metadata}
