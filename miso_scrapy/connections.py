@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from scrapy.settings import BaseSettings
 
 from miso_scrapy.feed.document import DATASET
 from miso_scrapy.options import Options
-from miso_scrapy.registry.client import Registry
 from miso_scrapy.store import Store
+
+if TYPE_CHECKING:
+    from miso_scrapy.registry.client import Registry
 
 
 def open_store(settings: BaseSettings, options: Options, *, to_write: bool = True) -> Store:
@@ -35,6 +38,8 @@ async def open_registry(options: Options) -> AsyncIterator[Registry]:
 
     Raises RegistryUnavailable.
     """
+    from miso_scrapy.registry.client import Registry  # redis takes a while to import
+
     url, embedded = options.redis_url, None
     if not url:
         from miso_scrapy.registry.embedded import EmbeddedValkey

@@ -19,7 +19,6 @@ from miso_scrapy.items import Filed
 from miso_scrapy.notify import message_of
 from miso_scrapy.options import Options
 from miso_scrapy.outcomes import count
-from miso_scrapy.registry.client import RegistryUnavailable
 from miso_scrapy.store import Store, StoreUnavailable
 
 _AT_ONCE = 200
@@ -46,6 +45,8 @@ class Command(ScrapyCommand):
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Rebuild the registry; exit status 1 if a file cannot be read."""
+        from miso_scrapy.registry.client import RegistryUnavailable  # redis takes a while to import
+
         assert self.settings is not None
         try:
             options = Options.from_settings(self.settings)

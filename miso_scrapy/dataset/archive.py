@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -63,15 +63,22 @@ def days(store: Store, wanted: DayRange) -> list[DayFiles]:
     Only names are read, and of a range that is closed only those that may belong to it. Raises
     StoreUnavailable.
     """
-    found: dict[date, list[Entry]] = {}
-    for utc_day, clock, entry in _filed(store, wanted):
-        for day in _may_hold(utc_day, clock):
-            if day in wanted:
-                found.setdefault(day, []).append(entry)
-    return [
-        DayFiles(day, [entry.key for entry in entries], _version(entries))
-        for day, entries in sorted(found.items())
-    ]
+    found: dict[date, tuple[list[Entry], list[Entry], list[Entry]]] = {}
+    for prefix in _prefixes(wanted):
+        for entry in store.entries(prefix):
+            if not (match := _FILED.fullmatch(entry.key)) or not (utc_day := _date(match[1])):
+                continue
+            old, either, new = found.get(utc_day) or found.setdefault(utc_day, ([], [], []))
+            clock = match[2]
+            (old if clock < _EARLY else either if clock < _LATE else new).append(entry)
+    none: tuple[list[Entry], ...] = ([], [], [])
+    files = []
+    for day in sorted(found.keys() | {utc_day - _DAY for utc_day in found}):
+        _, early, own = found.get(day, none)
+        rest, late, _ = found.get(day + _DAY, none)
+        if day in wanted and (entries := early + own + rest + late):
+            files.append(DayFiles(day, [entry.key for entry in entries], _version(entries)))
+    return files
 
 
 def with_empty_days(found: list[DayFiles], wanted: DayRange, today: date) -> list[DayFiles]:
@@ -122,14 +129,6 @@ def _snapshot(reader: SnapshotReader, body: bytes) -> Published:
     return reader.read(parse_ref_id(data["RefId"]), collected_at, data)
 
 
-def _filed(store: Store, wanted: DayRange) -> Iterator[tuple[date, str, Entry]]:
-    """Yield each file's UTC date, time of day as HHMMSS, and entry."""
-    for prefix in _prefixes(wanted):
-        for entry in store.entries(prefix):
-            if (match := _FILED.fullmatch(entry.key)) and (utc_day := _date(match[1])):
-                yield utc_day, match[2], entry
-
-
 @cache
 def _date(text: str) -> date | None:
     try:
@@ -147,18 +146,9 @@ def _prefixes(wanted: DayRange) -> Iterable[str]:
 
 
 _MIDNIGHT = datetime.combine(date(2000, 1, 1), time(), EST).astimezone(UTC)
-# Of a UTC day's candidates: the first whose snapshot may be of the new market day, and the first whose
-# snapshot can no longer be of the old one.
+# A UTC day's candidates, by their time: up to here snapshots are of the old market day, then of either,
+# and from here on of the new one.
 _EARLY, _LATE = (f"{_MIDNIGHT + offset:%H%M%S}" for offset in (-TOLERANCE, TOLERANCE))
-
-
-def _may_hold(utc_day: date, clock: str) -> list[date]:
-    """Return the market days that the snapshot filed under a candidate may be of."""
-    if clock < _EARLY:
-        return [utc_day - _DAY]
-    if clock < _LATE:
-        return [utc_day - _DAY, utc_day]
-    return [utc_day]
 
 
 def _version(entries: Iterable[Entry]) -> str:

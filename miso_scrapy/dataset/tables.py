@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+from array import array
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -25,6 +28,8 @@ SCHEMAS = {
     "forecast": pa.schema({"hour_start": _TIME, "forecast_mw": pa.float64(), "published": _TIME}),
     "cleared": pa.schema({"hour_start": _TIME, "cleared_mw": pa.float64(), "published": _TIME}),
 }
+_CODES = {_TIME: "q", pa.float64(): "d", pa.int32(): "i"}
+_EPOCH, _MICROSECOND = datetime.fromtimestamp(0, UTC), timedelta(microseconds=1)
 _SPREADSHEET = pa.timestamp("s")  # a spreadsheet knows no time zones: UTC, without saying so
 CSV_HEADER = ",".join(["market_day", *SCHEMAS["load"].names]).encode() + b"\n"
 _VERSION = b"miso_scrapy.version"
@@ -48,7 +53,7 @@ def version_of(path: str) -> str | None:
 def load_csv(day: MarketDay) -> bytes:
     """Return the load as lines of CSV, without the header: times in UTC, to the second."""
     table = _tables(day)["load"]
-    columns = {"market_day": pa.array([day.day] * len(table), pa.date32())}
+    columns = {"market_day": pa.repeat(pa.scalar(day.day), len(table))}
     for name in table.column_names:
         column = table[name]
         columns[name] = column.cast(_SPREADSHEET) if column.type == _TIME else column
@@ -70,8 +75,18 @@ def _tables(day: MarketDay) -> dict[str, pa.Table]:
 def _table(schema: pa.Schema, rows: Sequence[LoadValue | Vintage]) -> pa.Table:
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
     # What the fold knows beyond the columns stands behind them, and is the audit's.
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=False)]
+    arrays = [_array(column, field.type) for column, field in zip(columns, schema, strict=False)]
     return pa.table(arrays, schema=schema)
+
+
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Return *values* as Arrow's; by their bytes, as pa.array() imports pandas where that is installed,
+    which takes longer than to read a day.
+    """
+    if kind == _TIME:
+        values = [(value - _EPOCH) // _MICROSECOND for value in values]
+    numbers = array(_CODES[kind], values)
+    return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
 
 
 def _parquet(table: pa.Table, version: str) -> bytes:

@@ -10,6 +10,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 
 from miso_scrapy.store import AccessDenied, Entry, Stored, StoreUnavailable
@@ -115,19 +116,24 @@ class DirectoryStore:
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         """Yield what is below *prefix*, in order, without hidden files; nothing if it is not there."""
+        root = f"{self.root}/"
         with self._explained(f"cannot list {prefix}"):
-            try:
-                with os.scandir(self._path(prefix)) as found:
-                    here = sorted(found, key=lambda entry: entry.name)
-            except FileNotFoundError:
-                return
-            for entry in here:
-                key = f"{prefix}/{entry.name}"
-                if entry.is_dir():
-                    yield from self.entries(key)
-                elif not entry.name.startswith("."):
-                    stat = entry.stat()
+            levels = [_listing(root + prefix)]
+            while levels:
+                for entry in levels[-1]:
+                    if entry.is_dir():
+                        levels.append(_listing(entry.path))
+                        break
+                    if entry.name[0] == ".":
+                        continue
+                    try:
+                        stat = entry.stat()
+                    except FileNotFoundError:  # gone meanwhile
+                        continue
+                    key = entry.path[len(root) :]
                     yield Entry(key, f"{stat.st_size}-{stat.st_mtime_ns}")
+                else:
+                    levels.pop()
 
     def _path(self, key: str) -> Path:
         return self.root / key
@@ -142,6 +148,14 @@ class DirectoryStore:
                 f"the directory {self.root} {what}: {reason}; "
                 f"check {self._setting}, its permissions and the free space"
             ) from error
+
+
+def _listing(path: str) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as found:
+            return iter(sorted(found, key=attrgetter("name")))
+    except FileNotFoundError:
+        return iter(())
 
 
 def _sidecar(key: str) -> str:
