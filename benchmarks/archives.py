@@ -61,7 +61,7 @@ def _archive(days: int) -> Iterator[Archive]:
 
 
 def row_6(*, small: bool) -> list[Line]:
-    """CPU of an export, over gunzip and parsing alone; of a pandas loop, over the export."""
+    """CPU of an export, over gunzip and parsing alone; time of a pandas loop, over the export's."""
     month = 3 if small else 31
     with _archive(14 if small else 365) as archive, tempfile.TemporaryDirectory() as directory:
         again: list[Cost] = []
@@ -84,8 +84,7 @@ def row_6(*, small: bool) -> list[Line]:
             },
         )
     fold, bound, pandas = cost["export"], cost["bound"], cost["pandas"]
-    each = 1000 * fold.cpu / archive.files
-    loop = 1000 * pandas.cpu / (month * _DAY)
+    each, loop = 1000 / archive.files, 1000 / (month * _DAY)
     files = f"{archive.files:,} files"
     return [
         Line(
@@ -97,21 +96,24 @@ def row_6(*, small: bool) -> list[Line]:
         ),
         Line(
             6,
-            f"CPU per file of a pandas loop over {month} days, over that export",
+            f"wall time per file of a pandas loop over {month} days, over that export's, with all cores",
             goal=20,
             more=True,
-            reached=loop / each,
-            measured={"project, ms": each, "pandas, ms": loop, "pandas, MB": pandas.memory},
+            reached=loop * pandas.wall / (each * fold.wall),
+            measured={
+                "project, ms": each * fold.wall,
+                "pandas, ms": loop * pandas.wall,
+                "project, ms of CPU": each * fold.cpu,
+                "pandas, ms of CPU": loop * pandas.cpu,
+                "pandas, MB": pandas.memory,
+                "cores": os.cpu_count() or 1,
+            },
         ),
         Line(
             6,
             "wall time of that export, with all cores; over the bound's",
             reached=fold.wall / bound.wall,
-            measured={
-                "project, s": fold.wall,
-                "bound, s": bound.wall,
-                "cores": os.cpu_count() or 1,
-            },
+            measured={"project, s": fold.wall, "bound, s": bound.wall},
         ),
         Line(
             6,
