@@ -443,3 +443,41 @@ def test_the_control_refuses_nonsense_in_one_line_and_stays_as_it_was(simulator,
     assert len(said.splitlines()) == 1
     assert named in said
     assert simulator.show() == before
+
+
+def test_an_archive_is_written_once_and_never_over_another(scrapy, archive):
+    write = (
+        "simulate",
+        "--write",
+        str(archive.root),
+        "--start",
+        "2025-12-05",
+        "--end",
+        "2025-12-06",
+    )
+    assert scrapy(*write).returncode == 0
+    files = archive.files()
+    assert len(files) == 288
+    assert archive.document(files[0])["data"]["RefId"] == "2025-12-05T05:00:00Z"
+    (archive.root / files[5]).write_bytes(b"real")
+
+    again = scrapy(*write)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr.endswith("File exists\n")
+    assert again.stderr.count("\n") == 1
+    assert (archive.root / files[5]).read_bytes() == b"real"
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--write", "x"], "--write needs --start and --end"),
+        (["--write", "x", "--start", "2025-12-05", "--end", "2025-12-05"], "is not after"),
+        (["--start", "2025-12-05"], "--start and --end belong to --write"),
+    ],
+)
+def test_what_cannot_be_written_is_told_in_one_line(scrapy, options, complaint):
+    done = scrapy("simulate", *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert complaint in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -124,7 +124,7 @@ def _write(root: Path, opts: argparse.Namespace) -> None:
         with workers(len(days)) as spread:
             written = sum(spread(partial(write_day, root, opts.seed), days))
     except OSError as error:
-        usage_error("simulate", f"--write {root}: {error.strerror}")
+        usage_error("simulate", f"--write {root}: {error.filename}: {error.strerror}")
     print(f"{written} snapshots of {len(days)} days written below {root}")  # noqa: T201
 
 

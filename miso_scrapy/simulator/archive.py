@@ -21,7 +21,7 @@ _DELAY = timedelta(seconds=75)
 def write_day(root: Path, seed: int, day: date) -> int:
     """Write the snapshots of the market day *day* below *root*; return how many there are.
 
-    In place, and over what is there: this is no collector.
+    Raises FileExistsError where one is there already: it may be a real one.
     """
     midnight = datetime.combine(day, time(), EST).astimezone(UTC)
     for number in range(INTERVALS_A_DAY):
@@ -37,5 +37,6 @@ def write_day(root: Path, seed: int, day: date) -> int:
         )
         path = root / key_of(identifier(candidate))
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(pack(normalise(payload), metadata))
+        with path.open("xb") as file:
+            file.write(pack(normalise(payload), metadata))
     return INTERVALS_A_DAY
