@@ -78,7 +78,8 @@ def test_the_figures_of_each_day_and_of_all(holes, scrapy):
     for name in ("snapshots", "values", "values_missing", "healed", "revisions"):
         assert total[name] == sum(day[name] for day in told["days"])
     assert total["largest_revision_mw"] == 17
-    assert total["longest_silence_minutes"] == 24 * 60
+    # From 00:30 on one day to 23:55 on the next: midnight does not end a silence.
+    assert total["longest_silence_minutes"] == 47 * 60 + 20
     assert total["newest"] == last["newest"]
     age = datetime.now(UTC) - est("2026-03-11", "23:55")
     assert abs(total["newest_age_minutes"] - age // timedelta(minutes=1)) <= 2
@@ -171,3 +172,11 @@ def test_the_silence_is_the_longest_of_what_was_due_the_days_ends_included(tmp_p
     assert morning.longest_silence == timedelta(hours=18)
     evening = audited(tmp_path / "evening", est("2026-11-02"), ["00:00", "02:00"])
     assert timedelta(hours=21, minutes=55) <= evening.longest_silence <= timedelta(hours=22)
+
+
+def test_a_day_of_the_future_that_has_files_is_told_of(tmp_path, scrapy):
+    known.file(tmp_path / "data", "2099-05-01", "12:00", known.until("12:00", 100))
+    done = scrapy("audit", "--json", "--start", "2099-05-01", "--end", "2099-05-02")
+    assert (done.returncode, done.stderr) == (0, "")
+    (day,) = json.loads(done.stdout)["days"]
+    assert (day["snapshots"], day["values"], day["values_missing"]) == (1, 145, 0)

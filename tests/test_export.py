@@ -427,6 +427,37 @@ def test_files_that_cannot_be_read_are_named_and_counted_and_the_rest_is_exporte
     assert len((tmp_path / "load.csv").read_text().splitlines()) == 4
 
 
+def test_a_day_that_has_lost_files_keeps_its_tables_and_is_counted(tmp_path, scrapy):
+    root, target = tmp_path / "data", tmp_path / "tables"
+    early = known.file(root, "2026-05-02", "06:00", known.until("06:00", 100))
+    late = known.file(root, "2026-05-02", "23:55", known.until("23:55", 100))
+    known.file(root, "2026-05-01", "12:00", known.until("12:00", 100))
+    assert scrapy("export", "-o", str(target)).returncode == 0
+    before = stamps(target)
+    for lost in (early, late):
+        lost.unlink()
+        done = scrapy("export", "-o", str(target))
+        assert (done.returncode, done.stderr, stamps(target)) == (0, "", before)
+        if lost == early:
+            assert "0 days exported from 0 snapshots, 1 unchanged, 1 kept that" in done.stdout
+
+
+def test_a_date_that_is_none_is_told_of_and_the_rest_is_exported(tmp_path, scrapy):
+    root = tmp_path / "data"
+    known.file(root, "2026-05-01", "12:00", known.until("12:00", 100))
+    at = known.est("2026-05-01", "12:05")
+    ancient = known.data(at) | {"RefId": "0001-01-01T00:00:00Z"}
+    path = known.put(root, at, known.document(ancient, at))
+    known.put(root, datetime(9999, 12, 31, 12, tzinfo=UTC), b"")
+    done = scrapy("export", "-o", "tables")
+    assert done.returncode == 1
+    assert done.stdout.startswith("1 day exported from 1 snapshot")
+    assert done.stderr.splitlines() == [
+        f"cannot be read: {path}: '0001-01-01T00:00:00Z' names no interval: no feed is of the year 1",
+        "scrapy export: 1 file cannot be read: what they hold is left out",
+    ]
+
+
 # --- CSV --------------------------------------------------------------------------------------
 
 
@@ -452,6 +483,14 @@ def test_csv_is_the_load_in_one_file_in_the_order_of_time(tmp_path, scrapy):
     assert (day, float(mw), int(revisions)) == ("2026-11-01", 4.0, 1)
     times = [datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (at, first, last)]
     assert times == [est("2026-11-01", clock) for clock in ("00:05", "00:10", "00:15")]
+    assert os.listdir(target.parent) == ["load.csv"]
+
+    # Where nothing can be read, what was there stays.
+    before = target.read_bytes()
+    for path in root.rglob("*.gz"):
+        path.write_bytes(b"damaged")
+    assert scrapy("export", "--format", "csv", "-o", str(target)).returncode == 1
+    assert target.read_bytes() == before
     assert os.listdir(target.parent) == ["load.csv"]
 
 

@@ -3,16 +3,18 @@
 import gzip
 import json
 import tempfile
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from miso_scrapy.dataset.archive import DayFiles, DayRange, days, read
 from miso_scrapy.dataset.fold import SnapshotReader, fold
 from miso_scrapy.feed.document import key_of, pack
+from miso_scrapy.feed.market_day import EST
 from miso_scrapy.store.directory import DirectoryStore
 from tests import known
 from tests.known import est
@@ -84,7 +86,7 @@ def vintages(table):
     return [
         (est(DAY) + timedelta(hours=number - 1), mw, at)
         for number, history in sorted(table.items())
-        for at, mw in changes(history)
+        for at, mw in changes(list(dict(history).items()))  # one a snapshot's interval: the last
     ]
 
 
@@ -174,3 +176,52 @@ def test_a_listing_of_some_days_asks_for_no_more(tmp_path):
     assert len(files.keys) in (8, 9)  # 23:45, 23:50; the day's five; 00:00
     for each in files.keys:
         assert json.loads(gzip.decompress(store.get(each)))
+
+
+def read_one(ref_id, **arrays):
+    data = {"FiveMinTotalLoad": [], "MediumTermLoadForecast": [], "ClearedMW": [], **arrays}
+    at = datetime.fromisoformat(ref_id)
+    return fold(at.astimezone(EST).date(), [SnapshotReader().read(at, None, data)])
+
+
+def test_misos_documented_example_has_its_times_of_day_in_utc():
+    day = read_one(
+        "2025-12-05T12:35:00Z",
+        ClearedMW=[{"Hour": "12:00", "Value": 32456}],
+        MediumTermLoadForecast=[{"HourEnding": "14:00", "LoadForecast": 35678}],
+        FiveMinTotalLoad=[{"Time": "12:35:00", "Value": 33456}],
+    )
+    assert str(day.load[0].interval_start) == "2025-12-05 12:35:00+00:00"
+    assert str(day.cleared[0].hour_start) == "2025-12-05 12:00:00+00:00"
+    assert str(day.forecast[0].hour_start) == "2025-12-05 13:00:00+00:00"
+
+
+def test_a_day_of_times_in_utc_goes_over_their_midnight():
+    midnight = datetime.fromisoformat("2025-12-05T05:00:00Z")
+    times = [midnight + number * known.INTERVAL for number in range(288)]
+    rows = [{"Time": f"{at:%H:%M:%S}", "Value": number} for number, at in enumerate(times)]
+    day = read_one("2025-12-06T04:55:00Z", FiveMinTotalLoad=rows)
+    assert [(value.interval_start, value.load_mw) for value in day.load] == [
+        (at, number) for number, at in enumerate(times)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("FiveMinTotalLoad", {"Time": "05:03", "Value": 1}),
+        ("FiveMinTotalLoad", {"Time": "03:75", "Value": 1}),
+        ("FiveMinTotalLoad", {"Time": "05:00:59", "Value": 1}),
+        ("FiveMinTotalLoad", {"Time": "24:00", "Value": 1}),
+        ("FiveMinTotalLoad", {"Time": "05:00", "Value": 1e308}),
+        ("FiveMinTotalLoad", {"Time": "05:00", "Value": True}),
+        ("FiveMinTotalLoad", "\x1b[31mred\nsecond line"),
+        ("ClearedMW", {"Hour": 0, "Value": 1}),
+        ("ClearedMW", {"Hour": "24:00", "Value": 1}),
+        ("MediumTermLoadForecast", {"HourEnding": "14:30", "LoadForecast": 1}),
+    ],
+)
+def test_a_row_that_says_nothing_is_told_of_in_one_plain_line(name, row):
+    with pytest.raises(ValueError, match=f"^{name} has the row ") as told:
+        read_one("2025-12-06T04:55:00Z", **{name: [row]})
+    assert str(told.value).isprintable()

@@ -33,7 +33,7 @@ class Command(DatasetCommand):
         parser.add_argument("--json", action="store_true", help="as one JSON object")
         super().add_options(parser)
 
-    def read(
+    def work(
         self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace
     ) -> None:
         """Audit the days, with those that have no files."""
@@ -69,7 +69,9 @@ def _table(audits: list[DayAudit], result: Total, now: datetime) -> list[str]:
             str(each.healed),
             f"{each.revisions}{_largest(each)}",
             spell(each.longest_silence),
-            f"{each.newest.astimezone(EST):%H:%M}" if each.newest else "-",
+            f"{each.newest.astimezone(EST):%H:%M}, {spell(now - each.newest)} ago"
+            if each.newest
+            else "-",
             ", ".join(map(str, each.missing)) or "-",
         )
         for each in audits

@@ -49,20 +49,21 @@ class Command(DatasetCommand):
                 "distributed is not installed: pip install -r requirements-dataset.txt"
             )
 
-    def read(
+    def work(
         self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace
     ) -> None:
         """Export the days that are not exported yet, or have changed."""
-        from miso_scrapy.dataset.export import export_csv, export_parquet, is_current
+        from miso_scrapy.dataset.export import State, export_csv, export_parquet, state_of
         from miso_scrapy.dataset.workers import workers
 
         path = Path(opts.output).absolute()
         if opts.format == "parquet":
             target = DirectoryStore(path, setting="-o")
             target.check()
-            todo = [files for files in found if not is_current(path, files)]
+            states = [state_of(path, files) for files in found]
         else:
-            todo = found
+            states = [State.CHANGED] * len(found)
+        todo = [files for files, state in zip(found, states, strict=True) if state == State.CHANGED]
         faults: dict[str, str] = {}
         snapshots = exported = 0
         with workers(len(todo), opts.dask) as spread:
@@ -74,9 +75,11 @@ class Command(DatasetCommand):
                 snapshots += done.snapshots
                 exported += done.snapshots > 0
                 faults |= done.faults
-        unchanged = len(found) - len(todo)
+        unchanged = f"{states.count(State.CURRENT)} unchanged"
+        if kept := states.count(State.KEPT):
+            unchanged += f", {kept} kept that the archive has fewer files of than were exported"
         print(  # noqa: T201
             f"{count(exported, 'day')} exported from {count(snapshots, 'snapshot')}, "
-            f"{unchanged} unchanged: {path}"
+            f"{unchanged}: {path}"
         )
         self.name_faults(faults)

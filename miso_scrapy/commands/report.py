@@ -39,7 +39,7 @@ class Command(DatasetCommand):
         if Path(opts.output).is_dir():
             raise ValueError(f"{opts.output} is a directory: the report is one file")
 
-    def read(
+    def work(
         self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace
     ) -> None:
         """Report the days, with those that have no files."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from scrapy.commands import ScrapyCommand
 
 from miso_scrapy.commands import usage_error
+from miso_scrapy.outcomes import count
 
 if TYPE_CHECKING:
     from miso_scrapy.simulator.server import Simulator
@@ -125,7 +126,8 @@ def _write(root: Path, opts: argparse.Namespace) -> None:
             written = sum(spread(partial(write_day, root, opts.seed), days))
     except OSError as error:
         usage_error("simulate", f"--write {root}: {error.filename}: {error.strerror}")
-    print(f"{written} snapshots of {len(days)} days written below {root}")  # noqa: T201
+    done = f"{count(written, 'snapshot')} of {count(len(days), 'day')} written below {root}"
+    print(done)  # noqa: T201
 
 
 def _time(text: str) -> datetime:

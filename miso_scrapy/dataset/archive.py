@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from typing import Any
 
 import orjson
 
@@ -19,7 +20,11 @@ from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.store import Entry, Store, StoreUnavailable
 
 _DAY = timedelta(days=1)
-_FILED = re.compile(rf"{ROOT}/[0-9/]{{10}}/realtime_total_load_([0-9]{{8}})_([0-9]{{6}})\.json\.gz")
+_FILED = re.compile(
+    rf"{ROOT}/([1-8]\d{{3}})/(\d\d)/(\d\d)/"
+    r"realtime_total_load_(\1\2\3)_(\d{6})\.json\.gz",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True)
@@ -66,10 +71,10 @@ def days(store: Store, wanted: DayRange) -> list[DayFiles]:
     found: dict[date, tuple[list[Entry], list[Entry], list[Entry]]] = {}
     for prefix in _prefixes(wanted):
         for entry in store.entries(prefix):
-            if not (match := _FILED.fullmatch(entry.key)) or not (utc_day := _date(match[1])):
+            if not (match := _FILED.fullmatch(entry.key)) or not (utc_day := _date(match[4])):
                 continue
             old, either, new = found.get(utc_day) or found.setdefault(utc_day, ([], [], []))
-            clock = match[2]
+            clock = match[5]
             (old if clock < _EARLY else either if clock < _LATE else new).append(entry)
     none: tuple[list[Entry], ...] = ([], [], [])
     files = []
@@ -88,7 +93,9 @@ def with_empty_days(found: list[DayFiles], wanted: DayRange, today: date) -> lis
     """
     by_day = {files.day: files for files in found}
     first = wanted.start or found[0].day
-    last = min(wanted.end - _DAY, today) if wanted.end else found[-1].day
+    last = found[-1].day
+    if wanted.end:
+        last = max(last, min(wanted.end - _DAY, today))
     every = [first + number * _DAY for number in range((last - first).days + 1)]
     return [by_day.get(day) or DayFiles(day, [], "") for day in every]
 
@@ -122,11 +129,15 @@ def _snapshot(reader: SnapshotReader, body: bytes) -> Published:
     # Three times faster than json; not where a fingerprint is taken: integers beyond 64 bits are floats.
     document = unpack(body, loads=orjson.loads)
     data, metadata = document["data"], document["collection_metadata"]
+    return reader.read(parse_ref_id(data["RefId"]), _time(metadata.get("collected_at")), data)
+
+
+def _time(text: Any) -> datetime | None:
     try:
-        collected_at = datetime.fromisoformat(metadata["collected_at"]).astimezone(UTC)
-    except (KeyError, TypeError, ValueError):
-        collected_at = None
-    return reader.read(parse_ref_id(data["RefId"]), collected_at, data)
+        time = datetime.fromisoformat(text)
+        return time.astimezone(UTC) if time.tzinfo else None
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 @cache
@@ -142,7 +153,9 @@ def _prefixes(wanted: DayRange) -> Iterable[str]:
     if wanted.start is None or wanted.end is None:
         return [ROOT]
     number = (wanted.end - wanted.start).days + 1
-    return [f"{ROOT}/{wanted.start + count * _DAY:%Y/%m/%d}" for count in range(number)]
+    by = "%Y/%m/%d" if number <= 31 else "%Y/%m"  # each is a request to S3, and a page or more
+    every = (wanted.start + count * _DAY for count in range(number))
+    return dict.fromkeys(f"{ROOT}/{day:{by}}" for day in every)
 
 
 _MIDNIGHT = datetime.combine(date(2000, 1, 1), time(), EST).astimezone(UTC)

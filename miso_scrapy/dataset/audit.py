@@ -47,6 +47,10 @@ class DayAudit:
     largest_revision_mw: float
     longest_silence: timedelta
     """The longest time without a snapshot, of the time that was due."""
+    own: tuple[datetime, datetime] | None
+    """The first and the last interval whose own snapshot is filed, UTC; None where there is none."""
+    due: datetime
+    """The end of the time that was due."""
     newest: datetime | None
     """The interval of the newest snapshot, UTC; None where the day has none."""
 
@@ -72,6 +76,8 @@ def audit(day: MarketDay, now: datetime) -> DayAudit:
         revisions=sum(value.revisions for value in day.load),
         largest_revision_mw=max((value.largest_revision_mw for value in day.load), default=0),
         longest_silence=_longest_silence(sorted(own), midnight, midnight + due * INTERVAL),
+        own=(min(own), max(own)) if own else None,
+        due=midnight + due * INTERVAL,
         newest=max((at for at, _ in day.snapshots), default=None),
     )
 
@@ -101,9 +107,22 @@ def total(audits: Sequence[DayAudit]) -> Total:
         healed=sum(each.healed for each in audits),
         revisions=sum(each.revisions for each in audits),
         largest_revision_mw=max((each.largest_revision_mw for each in audits), default=0),
-        longest_silence=max((each.longest_silence for each in audits), default=timedelta()),
+        longest_silence=max((*_silences(audits), *(each.longest_silence for each in audits))),
         newest=max((each.newest for each in audits if each.newest), default=None),
     )
+
+
+def _silences(audits: Sequence[DayAudit]) -> Iterable[timedelta]:
+    """Yield the times without a snapshot from one day that has some to the next, and to the end."""
+    yield timedelta()
+    last = None
+    for each in audits:
+        if each.own:
+            if last is not None:
+                yield each.own[0] - last - INTERVAL
+            last = each.own[1]
+    if last is not None:
+        yield max(each.due for each in audits) - last - INTERVAL
 
 
 def within(audits: Sequence[DayAudit], wanted: DayRange) -> slice:

@@ -39,7 +39,9 @@ class DatasetCommand(ScrapyCommand):
             "--start", metavar="DAY", help="first market day (default: the archive's first)"
         )
         parser.add_argument(
-            "--end", metavar="DAY", help="market day to stop before (default: after the last)"
+            "--end",
+            metavar="DAY",
+            help="market day to stop before (default: after the archive's last)",
         )
 
     @property
@@ -58,7 +60,7 @@ class DatasetCommand(ScrapyCommand):
         try:
             store = open_store(self.settings, options, to_write=False)
             if found := days(store, wanted):
-                self.read(store, found, wanted, opts)
+                self.work(store, found, wanted, opts)
             else:
                 where = f"{store.locate(ROOT)} {wanted}".rstrip()
                 self.fail(
@@ -74,7 +76,7 @@ class DatasetCommand(ScrapyCommand):
     def check(self, opts: argparse.Namespace) -> None:
         """Raise ValueError if *opts* cannot be done."""
 
-    def read(
+    def work(
         self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace
     ) -> None:
         """Do the command's work on the days of *wanted* that are *found*."""

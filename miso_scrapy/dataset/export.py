@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import partial
 from pathlib import Path
 
 from miso_scrapy.dataset.archive import DayFiles, read
 from miso_scrapy.dataset.tables import CSV_HEADER, SCHEMAS, load_csv, parquet_files, version_of
-from miso_scrapy.dataset.whole_file import whole_file
+from miso_scrapy.dataset.whole_file import NothingToWrite, whole_file
 from miso_scrapy.dataset.workers import Map
 from miso_scrapy.store import Store
 from miso_scrapy.store.directory import DirectoryStore
@@ -30,9 +31,36 @@ def key_of(table: str, files: DayFiles) -> str:
     return f"{table}/market_day={files.day}/{table}.parquet"
 
 
-def is_current(target: Path, files: DayFiles) -> bool:
-    """Return whether each table of the day, below *target*, is made of just these *files*."""
-    return all(version_of(str(target / key_of(table, files))) == files.version for table in SCHEMAS)
+class State(Enum):
+    """What the tables of a day are, to its files."""
+
+    CURRENT = auto()
+    """Made of just these."""
+    CHANGED = auto()
+    """Not made yet, or of others."""
+    KEPT = auto()
+    """Made of more files than there are any more: the tables know more than the archive."""
+
+
+def state_of(target: Path, files: DayFiles) -> State:
+    """Return what the tables of a day, below *target*, are to its *files*."""
+    versions = {version_of(str(target / key_of(table, files))) for table in SCHEMAS}
+    if versions == {_version(files)}:
+        return State.CURRENT
+    (version, *others) = versions
+    if version and not others:
+        layout, number, _ = version.split("-")
+        if layout == _LAYOUT and int(number) > len(files.keys):
+            return State.KEPT
+    return State.CHANGED
+
+
+_LAYOUT = "1"
+"""Another one as soon as the same files make other tables: then every day is done again."""
+
+
+def _version(files: DayFiles) -> str:
+    return f"{_LAYOUT}-{len(files.keys)}-{files.version}"
 
 
 def export_parquet(
@@ -54,7 +82,7 @@ def day_parquet(store: Store, files: DayFiles) -> Exported:
     """Return the Parquet files of a day, made in whichever process this is."""
     done = read(store, files)
     # What could not be read may be mended: such a day is never current.
-    version = "" if done.faults else files.version
+    version = "" if done.faults else _version(files)
     tables = parquet_files(done.market_day, version)
     return Exported(files, len(done.market_day.snapshots), tables, done.faults)
 
@@ -62,13 +90,17 @@ def day_parquet(store: Store, files: DayFiles) -> Exported:
 def export_csv(store: Store, days: list[DayFiles], target: Path, spread: Map) -> Iterator[Exported]:
     """Write the load of *days* into the one file *target*, which is there when it is whole.
 
-    Raises StoreUnavailable.
+    Where no snapshot can be read, what was there stays. Raises StoreUnavailable.
     """
     with whole_file(target) as file:
         file.write(CSV_HEADER)
+        snapshots = 0
         for done in spread(partial(day_csv, store), days):
             file.write(done.tables["load"])
+            snapshots += done.snapshots
             yield done
+        if not snapshots:
+            raise NothingToWrite
 
 
 def day_csv(store: Store, files: DayFiles) -> Exported:

@@ -6,7 +6,7 @@ a vintage.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -17,6 +17,8 @@ from miso_scrapy.feed.market_day import EST
 from miso_scrapy.feed.shape import ARRAYS
 
 INTERVALS_A_DAY = 288
+_TOO_MUCH = 1e9
+"""MW: a thousand times what the world uses."""
 
 
 class Published(NamedTuple):
@@ -89,12 +91,28 @@ class SnapshotReader:
             rows.read(data.get(rows.name)) for rows in (self._load, self._forecast, self._cleared)
         )
         local = at.astimezone(EST)
+        if _is_utc(data["FiveMinTotalLoad"], at, local):
+            load, forecast, cleared = map(_to_est, (load, forecast, cleared))
         if load and (last := max(load)) > local.hour * 60 + local.minute:
             raise ValueError(
                 f"it holds the load of {last // 60:02d}:{last % 60:02d} EST, after its own interval, "
                 f"{local:%H:%M} EST"
             )
         return Published(at, collected_at, load, forecast, cleared)
+
+
+def _is_utc(rows: Sequence[Any], at: datetime, local: datetime) -> bool:
+    """Return whether the labels of a snapshot of the interval *at* are UTC, and not EST.
+
+    The last row of load is that of the interval itself. In MISO's documented example it has the time
+    of day, with seconds, that RefId has in UTC; the live feed has no seconds, and is EST.
+    """
+    label = rows[-1]["Time"] if rows else ""
+    return label == f"{at:%H:%M:%S}" != f"{local:%H:%M:%S}"
+
+
+def _to_est(mw: dict[int, float]) -> dict[int, float]:
+    return {(minute - 5 * 60) % (24 * 60): value for minute, value in mw.items()}
 
 
 class _Rows:
@@ -127,11 +145,11 @@ class _Rows:
     def _row(self, row: Any) -> tuple[int, float]:
         try:
             value = row[self._value]
-            if type(value) not in (int, float):
-                raise ValueError("its value is no number")
+            if type(value) not in (int, float) or not abs(value) < _TOO_MUCH:
+                raise ValueError("its value is no load")
             return self._minute_of(row[self._label]), float(value)
         except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
-            raise ValueError(f"{self.name} has the row {str(row)[:60]}: {error}") from None
+            raise ValueError(f"{self.name} has the row {repr(row)[:60]}: {error}") from None
 
 
 def fold(day: date, snapshots: Iterable[Published]) -> MarketDay:
@@ -208,6 +226,8 @@ def _fold_hours(
             continue
         for minute, mw in hours.items():
             known = vintages.setdefault(minute, [])
+            if known and known[-1][0] == at:  # by another snapshot of the same interval
+                known.pop()
             if not known or known[-1][1] != mw:
                 known.append((at, mw))
         before = hours

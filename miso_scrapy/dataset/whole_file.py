@@ -12,6 +12,10 @@ from typing import BinaryIO
 from miso_scrapy.store import StoreUnavailable
 
 
+class NothingToWrite(Exception):
+    """Raised by who writes: *target* stays what it is."""
+
+
 @contextmanager
 def whole_file(target: Path) -> Iterator[BinaryIO]:
     """Yield a file that takes *target*'s place at the end. Raises StoreUnavailable."""
@@ -21,6 +25,8 @@ def whole_file(target: Path) -> Iterator[BinaryIO]:
         with temporary.open("wb") as file:
             yield file
         temporary.replace(target)
+    except NothingToWrite:
+        pass
     except OSError as error:
         if error.strerror is None:  # no file's: a Dask cluster's, which is told of elsewhere
             raise

@@ -12,7 +12,7 @@ def compact_json(data: Any, *, sort_keys: bool = False) -> bytes:
     """Return what ``json.dumps`` does, in ASCII and without white space, byte for byte.
 
     By orjson, 10 times faster, where the two cannot differ: they do in text beyond ASCII, in small
-    floats, and in integers beyond 64 bits.
+    floats, and in integers beyond 64 bits. *data* has no NaN and no infinity: decode() leaves none.
     """
     try:
         text = orjson.dumps(data, option=orjson.OPT_SORT_KEYS if sort_keys else None)

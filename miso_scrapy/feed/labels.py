@@ -1,7 +1,7 @@
-"""The labels of a snapshot's rows: which interval, or which hour, of the market day they name.
+"""The labels of a snapshot's rows: which interval, or which hour, of the day they name.
 
-All are Eastern Standard Time, and come out as minutes after 00:00 EST. The live feed numbers the
-hours 1 to 24 by their end (hour 1 starts at 00:00); the documented style writes times of day.
+They come out as minutes after 00:00. The live feed numbers the hours 1 to 24 by their end (hour 1
+starts at 00:00); the documented style writes times of day.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def interval_minute(label: str) -> int:
     Raises ValueError for a label that is no time of the day.
     """
     minute = _minute(label)
-    if not 0 <= minute < _DAY:
+    if minute % 5 or not 0 <= minute < _DAY:
         raise ValueError(f"Time {label!r} is no interval of the day")
     return minute
 
@@ -41,5 +41,7 @@ def hour_minute(name: str, label: str | float) -> int:
 
 
 def _minute(label: str) -> int:
-    hour, minute, *_ = label.split(":")
-    return int(hour) * 60 + int(minute)
+    hour, minute, *seconds = map(int, label.split(":"))
+    if minute >= 60 or any(seconds):
+        raise ValueError(f"{label!r} is no time of day that a row has")
+    return hour * 60 + minute

@@ -32,15 +32,22 @@ def parse_ref_id(ref_id: str) -> datetime:
             local = datetime(
                 int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), tzinfo=EST
             )
-            return local.astimezone(UTC)
+            return _sane(local.astimezone(UTC))
         if _ISO.fullmatch(ref_id):
-            return datetime.fromisoformat(ref_id).astimezone(UTC)
+            return _sane(datetime.fromisoformat(ref_id).astimezone(UTC))
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{shown} names no interval: {error}") from None
     raise ValueError(
         f"{shown} names no interval: expected '27-Jul-2026 - Interval 08:10 EST' "
         "or '2026-07-27T13:10:00Z'"
     )
+
+
+def _sane(interval: datetime) -> datetime:
+    """Refuse years in which a day more or less is no date."""
+    if not 1000 <= interval.year <= 9000:
+        raise ValueError(f"no feed is of the year {interval.year}")
+    return interval
 
 
 def live_ref_id(interval: datetime) -> str:
