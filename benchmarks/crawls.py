@@ -246,7 +246,6 @@ def row_5(*, small: bool) -> list[Line]:
             reached=cost["embedded"].cpu / bare,
             measured={
                 "project, s": cost["embedded"].cpu,
-                "the part of its Valkey, s": cost["embedded"].children,
                 "bare Scrapy, s": bare,
             },
         ),

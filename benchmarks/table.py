@@ -31,7 +31,6 @@ class Line:
     more: bool = False
     measured: dict[str, float] = field(default_factory=dict)
     """The medians it was made of, with their units in their names."""
-    note: str = ""
 
     @property
     def met(self) -> bool:
@@ -55,8 +54,6 @@ def markdown(lines: Iterable[Line]) -> str:
     for line in lines:
         goal = "" if line.goal is None else f"{'≥' if line.more else '≤'} {line.goal:g}"
         measured = "; ".join(f"{name} {_short(value)}" for name, value in line.measured.items())
-        if line.note:
-            measured += f". {line.note}"
         reached = f"{_short(line.reached)} {line.unit}".removesuffix(" times")
         if not line.met:
             reached = f"**{reached}**"

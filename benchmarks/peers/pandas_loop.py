@@ -21,8 +21,8 @@ for number in range(288 * days):
     with gzip.open(root / name) as file:
         data = json.load(file)["data"]
     frame = pd.DataFrame(data["FiveMinTotalLoad"])
-    frame["RefId"] = pd.Timestamp(data["RefId"])
-    frame["day"] = (frame["RefId"] - pd.Timedelta(hours=5)).dt.date
+    published = pd.Timestamp(data["RefId"])
+    frame["RefId"], frame["day"] = published, (published - pd.Timedelta(hours=5)).date()
     frames.append(frame)
 table = pd.concat(frames, ignore_index=True).sort_values("RefId")
 table = table.drop_duplicates(["day", "Time"], keep="last")
