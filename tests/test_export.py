@@ -4,12 +4,10 @@ import contextlib
 import csv
 import json
 import os
-import pty
 import random
 import re
 import signal
 import subprocess
-import termios
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -26,6 +24,7 @@ from tests import known
 from tests.conftest import FOREIGN, SCRAPY
 from tests.known import est
 from tests.proxy import Proxy
+from tests.terminal import at_a_terminal
 
 UTC_TIME = pa.timestamp("us", tz="UTC")
 SPRING, AUTUMN = "2026-03-08", "2026-11-01"
@@ -731,24 +730,8 @@ def test_ctrl_c_ends_it_without_a_word_too_many(tmp_path, environment):
 def test_a_terminal_shows_a_bar_and_a_pipe_none(tmp_path, environment, scrapy):
     for number in range(1, 7):
         known.file(tmp_path / "data", f"2026-06-{number:02d}", "12:00", {"12:00": 1})
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (25, 100))
-    process = subprocess.Popen(
-        [SCRAPY, "export", "-o", "tables"],
-        cwd=tmp_path,
-        env={**environment, "TERM": "xterm"},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    shown = b""
-    with contextlib.suppress(OSError):  # what a terminal says when nobody is left
-        while part := os.read(ours, 65536):
-            shown += part
-    os.close(ours)
-    assert process.wait(60) == 0
-    counts = [int(count) for count in re.findall(r"(\d+)/6 ", shown.decode())]
+    shown = at_a_terminal(["export", "-o", "tables"], tmp_path, environment, columns=100)
+    counts = [int(count) for count in re.findall(r"(\d+)/6 ", shown)]
     assert counts == sorted(counts)
     assert (counts[0], counts[-1]) == (0, 6)
     piped = scrapy("export", "-o", "again")

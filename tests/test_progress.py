@@ -1,15 +1,10 @@
 """The progress bar: for a person at a terminal who runs a range, and nobody else."""
 
-import contextlib
-import os
-import pty
 import re
-import subprocess
-import termios
 
 import pytest
 
-from tests.conftest import SCRAPY
+from tests.terminal import at_a_terminal
 
 START = "2025-12-05T12:00:00+00:00"
 RANGE = ("-a", f"start={START}", "-a", "end=2025-12-05T12:25:00+00:00")
@@ -22,24 +17,8 @@ def terminal(tmp_path, environment):
     """Run `scrapy crawl miso_rtload ARGS...` at a terminal; return what it showed."""
 
     def run(*args, env=None, columns=0):
-        ours, theirs = pty.openpty()
-        termios.tcsetwinsize(theirs, (25, columns))
-        process = subprocess.Popen(
-            [SCRAPY, "crawl", "miso_rtload", "-s", "HTTPCACHE_ENABLED=0", *args],
-            cwd=tmp_path,
-            env={**environment, "TERM": "xterm", **(env or {})},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-        )
-        os.close(theirs)
-        shown = b""
-        with contextlib.suppress(OSError):  # what a terminal says when nobody is left
-            while part := os.read(ours, 65536):
-                shown += part
-        os.close(ours)
-        assert process.wait(60) == 0, shown.decode()
-        return shown.decode()
+        crawl = ["crawl", "miso_rtload", "-s", "HTTPCACHE_ENABLED=0", *args]
+        return at_a_terminal(crawl, tmp_path, {**environment, **(env or {})}, columns)
 
     return run
 

@@ -9,13 +9,12 @@ from functools import partial
 from typing import Any
 
 from miso_scrapy.dataset.archive import DayFiles, DayRange, read, with_empty_days
-from miso_scrapy.dataset.audit import DayAudit, Total, audit, spell, total, within
+from miso_scrapy.dataset.audit import DayAudit, Total, audit, total, within
 from miso_scrapy.dataset.command import DatasetCommand, progress
-from miso_scrapy.dataset.fold import INTERVALS_A_DAY
 from miso_scrapy.dataset.workers import workers
-from miso_scrapy.feed.market_day import EST, market_day
+from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY, market_day
 from miso_scrapy.feed.ref_id import iso_utc
-from miso_scrapy.outcomes import count
+from miso_scrapy.outcomes import count, spell
 from miso_scrapy.store import Store
 
 _HEAD = ("market day", "snapshots", "values", "healed", "revisions", "silence", "newest", "missing")

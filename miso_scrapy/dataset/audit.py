@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 
 from miso_scrapy.dataset.archive import DayRange
-from miso_scrapy.dataset.fold import INTERVALS_A_DAY, MarketDay
+from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.feed.candidate import INTERVAL
-from miso_scrapy.feed.market_day import EST
+from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY
 
 
 @dataclass(frozen=True)
@@ -134,14 +134,6 @@ def within(audits: Sequence[DayAudit], wanted: DayRange) -> slice:
     first = held[0] if held and not wanted.start else 0
     last = held[-1] if held and not wanted.end else len(audits) - 1
     return slice(first, last + 1)
-
-
-def spell(time: timedelta) -> str:
-    """Return *time* in words, in the unit that fits."""
-    minutes = time // timedelta(minutes=1)
-    if minutes < 120:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"
 
 
 def _gaps(missing: Iterable[datetime]) -> Iterable[Gap]:

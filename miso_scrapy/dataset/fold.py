@@ -16,7 +16,6 @@ from miso_scrapy.feed.labels import hour_minute, interval_minute
 from miso_scrapy.feed.market_day import EST
 from miso_scrapy.feed.shape import ARRAYS
 
-INTERVALS_A_DAY = 288
 _TOO_MUCH = 1e9
 """MW: a thousand times what the world uses."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from scrapy import signals
@@ -12,7 +12,7 @@ from scrapy.exceptions import NotConfigured
 
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.items import Filed
-from miso_scrapy.outcomes import CANDIDATES, Outcome, count
+from miso_scrapy.outcomes import CANDIDATES, Outcome, count, spell
 from miso_scrapy.pipelines.freshness import NEWEST
 
 logger = logging.getLogger(__name__)
@@ -55,15 +55,8 @@ class Summary:
             line += f"; {stored:,} bytes stored"
         if newest := stats.get_value(NEWEST):
             age = datetime.now(UTC) - parse_ref_id(newest)
-            line += f"; the newest snapshot, of {newest}, is {_spell(age)} old"
+            line += f"; the newest snapshot, of {newest}, is {spell(age)} old"
         for kind in ("owed", "lost"):
             if messages := stats.get_value(f"miso/{kind}"):
                 line += f"; {count(messages, 'message')} {kind}"
         logger.info(line)
-
-
-def _spell(age: timedelta) -> str:
-    minutes = int(age.total_seconds() // 60)
-    if minutes < 120:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta, timezone
 
 EST = timezone(timedelta(hours=-5), "EST")
+INTERVALS_A_DAY = 288
 
 
 def market_day(instant: datetime) -> date:

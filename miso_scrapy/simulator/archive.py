@@ -9,9 +9,9 @@ import orjson
 
 from miso_scrapy.feed.candidate import INTERVAL, identifier
 from miso_scrapy.feed.document import collection_metadata, key_of, pack
-from miso_scrapy.feed.market_day import EST
+from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY
 from miso_scrapy.feed.shape import normalise, source_ref_id
-from miso_scrapy.simulator.load import INTERVALS_A_DAY, snapshot
+from miso_scrapy.simulator.load import snapshot
 from miso_scrapy.simulator.server import PATH
 
 _DELAY = timedelta(seconds=75)

@@ -15,11 +15,9 @@ from random import Random
 from typing import Any
 
 from miso_scrapy.feed.candidate import INTERVAL, floor_to_interval
-from miso_scrapy.feed.market_day import EST, market_day
+from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY, market_day
 from miso_scrapy.feed.ref_id import iso_utc, live_ref_id
 from miso_scrapy.feed.shape import ARRAYS
-
-INTERVALS_A_DAY = 288
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
 from miso_scrapy.dataset.audit import DayAudit
-from miso_scrapy.dataset.fold import INTERVALS_A_DAY, LoadValue, MarketDay, Vintage
+from miso_scrapy.dataset.fold import LoadValue, MarketDay, Vintage
 from miso_scrapy.dataset.forecast_error import (
     HOUR,
     HourError,
@@ -17,7 +17,7 @@ from miso_scrapy.dataset.forecast_error import (
     standing,
 )
 from miso_scrapy.feed.candidate import INTERVAL
-from miso_scrapy.feed.market_day import EST
+from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY
 
 
 @dataclass(frozen=True)

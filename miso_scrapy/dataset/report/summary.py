@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean
 
-from miso_scrapy.dataset.audit import DayAudit, Total, spell
-from miso_scrapy.dataset.fold import INTERVALS_A_DAY
+from miso_scrapy.dataset.audit import DayAudit, Total
 from miso_scrapy.dataset.report import words
 from miso_scrapy.dataset.report.charts import Table
 from miso_scrapy.dataset.report.day import ReportDay
+from miso_scrapy.feed.market_day import INTERVALS_A_DAY
+from miso_scrapy.outcomes import spell
 
 
 @dataclass(frozen=True)
