@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import forkserver, resource_tracker
 from threading import Thread
 from typing import Any
 
@@ -39,11 +40,22 @@ def workers(tasks: int, dask: str | None = None) -> Iterator[Map]:
     # Not fork: Arrow and boto3 have threads. The server imports once what its children need.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", "miso_scrapy.dataset.export"])
+    _start_server()
     pool = ProcessPoolExecutor(number, context, initializer=_follow_parent)
     try:
         yield pool.map
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _start_server() -> None:
+    """Start what forks the processes, deaf to Ctrl-C as they will be: also while they start."""
+    resource_tracker.ensure_running()  # by itself it lets signals through again
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 _FEW = 4  # days: as long as a process takes to start
