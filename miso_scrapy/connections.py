@@ -15,6 +15,7 @@ from miso_scrapy.store import Store
 
 if TYPE_CHECKING:
     from miso_scrapy.registry.client import Registry
+    from miso_scrapy.registry.turns import Turns
 
 
 def open_store(settings: BaseSettings, options: Options, *, to_write: bool = True) -> Store:
@@ -32,26 +33,43 @@ def open_store(settings: BaseSettings, options: Options, *, to_write: bool = Tru
     return store
 
 
+def connect_registry(options: Options, url: str) -> Registry:
+    """Return the registry at *url*, which need not answer yet. Raises RegistryUnavailable."""
+    from miso_scrapy.registry.client import Registry  # redis takes a while to import
+
+    return Registry.connect(
+        url,
+        prefix=f"{options.environment}:{DATASET}:",
+        ttl=options.registry_ttl_days * 86400,
+        lease=options.claim_ttl,
+    )
+
+
+def feed_turns(options: Options, registry: Registry | None, *, fresh: bool = False) -> Turns:
+    """Return the turns at the feed: those of all who share *registry*, if it is a server that the
+    settings name; else those of MISO_DATA_DIR. *fresh*: see Turns.
+    """
+    from miso_scrapy.registry.turns import DirectoryTurns, RedisTurns
+
+    url, interval = options.api_url, options.min_interval
+    if registry and options.redis_url:
+        return RedisTurns(registry, url, interval, fresh=fresh)
+    return DirectoryTurns(options.data_dir / ".feed", url, interval, fresh=fresh)
+
+
 @asynccontextmanager
 async def open_registry(options: Options) -> AsyncIterator[Registry]:
     """Yield the registry that the settings name, or an embedded one, once it answers.
 
     Raises RegistryUnavailable.
     """
-    from miso_scrapy.registry.client import Registry  # redis takes a while to import
-
     url, embedded = options.redis_url, None
     if not url:
         from miso_scrapy.registry.embedded import EmbeddedValkey
 
         embedded = EmbeddedValkey(options.data_dir / ".registry")
         url = await asyncio.to_thread(embedded.start)
-    registry = Registry.connect(
-        url,
-        prefix=f"{options.environment}:{DATASET}:",
-        ttl=options.registry_ttl_days * 86400,
-        lease=options.claim_ttl,
-    )
+    registry = connect_registry(options, url)
     try:
         await registry.open(alone=embedded is not None)
         yield registry

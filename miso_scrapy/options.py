@@ -10,6 +10,9 @@ from urllib.parse import quote, urlsplit
 from scrapy.settings import BaseSettings
 
 ENVIRONMENTS = ("dev", "staging", "prod")
+MISO = "misoenergy.org"
+MISO_ASKS = 60
+"""Seconds that MISO asks to leave between two requests."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,8 @@ class Options:
     """What the settings say, checked. README.md lists them all."""
 
     api_url: str
+    min_interval: float
+    """Seconds between the start of one request to the feed and the start of the next."""
     publish_delay: float
     """Seconds."""
     require_coverage: bool
@@ -31,8 +36,6 @@ class Options:
     kafka_brokers: list[str]
     kafka_topic: str
     kafka_timeout: float
-    """Seconds."""
-    retry_backoff: float
     """Seconds."""
     metrics_interval: float
     """Seconds."""
@@ -73,6 +76,7 @@ class Options:
             ) from None
         return cls(
             api_url=api_url,
+            min_interval=_min_interval(settings, api_url),
             publish_delay=_number(settings, "MISO_PUBLISH_DELAY"),
             require_coverage=_flag(settings, "MISO_REQUIRE_COVERAGE"),
             environment=environment,
@@ -84,7 +88,6 @@ class Options:
             kafka_brokers=brokers,
             kafka_topic=topic,
             kafka_timeout=_positive(settings, "KAFKA_TIMEOUT"),
-            retry_backoff=_positive(settings, "RETRY_BACKOFF"),
             metrics_interval=_positive(settings, "METRICS_INTERVAL"),
             stale_after=_positive(settings, "MISO_STALE_AFTER"),
             max_503=_whole(settings, "MISO_MAX_503"),
@@ -128,6 +131,17 @@ def _whole(settings: BaseSettings, name: str) -> int:
     if not text.isdecimal():
         raise ValueError(f"{name}={text!r} is no whole number")
     return int(text)
+
+
+def _min_interval(settings: BaseSettings, api_url: str) -> float:
+    seconds = _number(settings, "MISO_MIN_INTERVAL")
+    host = (urlsplit(api_url).hostname or "").rstrip(".")
+    if seconds < MISO_ASKS and (host == MISO or host.endswith(f".{MISO}")):
+        raise ValueError(
+            f"MISO_MIN_INTERVAL={settings.get('MISO_MIN_INTERVAL')!r} must be at least {MISO_ASKS} "
+            f"for {host}: MISO asks for no more than one request per minute"
+        )
+    return seconds
 
 
 def _redis_url(settings: BaseSettings) -> str:

@@ -172,11 +172,22 @@ def test_the_registrys_memory_is_an_option(given):
     assert given(REGISTRY_TTL_DAYS="30").registry_ttl_days == 30
 
 
-@pytest.mark.parametrize("name", ["REGISTRY_TTL_DAYS", "KAFKA_TIMEOUT", "RETRY_BACKOFF"])
+@pytest.mark.parametrize("name", ["REGISTRY_TTL_DAYS", "KAFKA_TIMEOUT", "METRICS_INTERVAL"])
 @pytest.mark.parametrize("text", ["", "0", "-1", "long", "nan", "inf"])
 def test_a_duration_that_is_no_positive_number_is_refused(given, name, text):
     with pytest.raises(ValueError, match=rf"\A.*{name}.*\Z"):
         given(**{name: text})
+
+
+@pytest.mark.parametrize("text", ["", "-1", "soon", "nan", "inf"])
+def test_an_interval_that_is_no_number_of_seconds_is_refused(given, text):
+    with pytest.raises(ValueError, match=r"\A.*MISO_MIN_INTERVAL.*\Z"):
+        given(MISO_MIN_INTERVAL=text)
+
+
+def test_the_interval_is_a_minute_unless_another_is_given(given):
+    assert given().min_interval == 60
+    assert given(MISO_API_URL="http://127.0.0.1/", MISO_MIN_INTERVAL="0.5").min_interval == 0.5
 
 
 def test_kafka_is_brokers_and_a_topic(given):

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -20,6 +20,8 @@ from redis.exceptions import AuthenticationError, RedisError
 from miso_scrapy.registry import steps
 
 _SETTLE_AT_ONCE = 100
+
+T = TypeVar("T")
 
 
 class RegistryUnavailable(Exception):
@@ -279,6 +281,17 @@ class Registry:
     async def sent(self, identifier: str, message: str) -> None:
         """Take a message that the broker has acknowledged out of the outbox."""
         await self._run(self._sent, [self._outbox], [identifier, message])
+
+    async def transact(self, step: Callable[..., Awaitable[T]], *names: str) -> T:
+        """Await *step*, with a pipeline that watches the keys *names*, and with these keys, until
+        nobody has changed one of them before its writes took place; return what it returned.
+        """
+        keys = [self._key(name) for name in names]
+        async with self._explained():
+            result: T = await self._redis.transaction(
+                lambda pipeline: step(pipeline, *keys), *keys, value_from_callable=True
+            )
+            return result
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}{name}"

@@ -1,0 +1,170 @@
+"""Where those who share the limit keep the feed's turn, answer and hold-off.
+
+With Redis, in three keys, by the clock of Redis, each change in one transaction: whoever reads a
+state that somebody else changes meanwhile starts again. Without Redis, in a file below
+MISO_DATA_DIR, under a lock, so that a run need not end before `scrapy check` can see its answer.
+
+A kill between two changes costs an interval at most: the turn is taken before the request is sent,
+and stays taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import json
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from miso_scrapy.feed.turns import (
+    Answer,
+    FeedState,
+    Now,
+    Shared,
+    Turn,
+    Wait,
+    ask,
+    hold_off,
+    keep,
+)
+from miso_scrapy.registry.client import Registry, RegistryUnavailable
+
+T = TypeVar("T")
+Decision = Callable[[FeedState, Now], tuple[FeedState, T]]
+
+_DAY = 86400
+
+
+class Turns(ABC):
+    """The limit on one link. *interval* in seconds.
+
+    *fresh*: an answer to a request before the first call does not count. Every method raises
+    RegistryUnavailable.
+    """
+
+    def __init__(self, url: str, interval: float, *, fresh: bool = False) -> None:
+        self.url = url
+        self.link = hashlib.md5(url.encode(), usedforsecurity=False).hexdigest()
+        self.interval = interval
+        self._fresh = fresh
+        self._since = 0.0
+
+    async def ask(self) -> Turn | Shared | Wait:
+        """Take the turn, if it is free; else return the answer that is there, or how long to wait."""
+
+        def decide(state: FeedState, now: Now) -> tuple[FeedState, Turn | Shared | Wait]:
+            if self._fresh:
+                self._fresh, self._since = False, now.steady
+            return ask(state, now, self.interval, self._since)
+
+        return await self._change(decide)
+
+    async def keep(self, turn: Turn, answer: Answer) -> None:
+        """Share *answer*, to which *turn* led, until the interval is over."""
+        await self._change(lambda state, _: (keep(state, turn, answer), None))
+
+    async def hold_off(self, seconds: float) -> None:
+        """Let nobody ask for so many *seconds*."""
+        await self._change(lambda state, now: (hold_off(state, now, seconds), None))
+
+    @abstractmethod
+    async def _change(self, decide: Decision[T]) -> T:
+        """Replace the state by what *decide* makes of it, atomically."""
+
+
+class RedisTurns(Turns):
+    """The limit of all who share a Redis."""
+
+    def __init__(
+        self, registry: Registry, url: str, interval: float, *, fresh: bool = False
+    ) -> None:
+        super().__init__(url, interval, fresh=fresh)
+        self._registry = registry
+
+    async def _change(self, decide: Decision[T]) -> T:
+        async def step(pipeline: Any, turn: str, answer: str, not_before: str) -> T:
+            kept = await pipeline.mget(turn, answer, not_before)
+            seconds, microseconds = await pipeline.time()
+            now = seconds + microseconds / 1e6
+            before = FeedState(
+                turn=None if kept[0] is None else float(kept[0]),
+                answer=kept[1] and Answer.from_json(json.loads(kept[1])),
+                not_before=float(kept[2] or 0),
+            )
+            after, result = decide(before, Now(now, now))
+            pipeline.multi()
+            if after.turn is not None and after.turn != before.turn:
+                # For longer than any interval: another worker's may be longer than ours.
+                pipeline.set(turn, repr(after.turn), px=_ms(max(_DAY, 2 * self.interval)))
+            if after.answer is None and before.answer is not None:
+                pipeline.delete(answer)
+            elif after.answer is not None and after.answer is not before.answer:
+                left = self.interval - (now - (after.turn or now))
+                if left > 0:
+                    pipeline.set(answer, json.dumps(after.answer.to_json()), px=_ms(left))
+            if after.not_before > max(before.not_before, now):
+                pipeline.set(not_before, repr(after.not_before), px=_ms(after.not_before - now))
+            return result
+
+        names = (f"turn:{self.link}", f"answer:{self.link}", f"not-before:{self.link}")
+        return await self._registry.transact(step, *names)
+
+
+class DirectoryTurns(Turns):
+    """The limit of all runs without Redis that have one data directory."""
+
+    def __init__(self, directory: Path, url: str, interval: float, *, fresh: bool = False) -> None:
+        super().__init__(url, interval, fresh=fresh)
+        self._directory = directory
+        self._path = directory / f"{self.link}.json"
+
+    async def _change(self, decide: Decision[T]) -> T:
+        return await asyncio.to_thread(self._change_file, decide)
+
+    def _change_file(self, decide: Decision[T]) -> T:
+        try:
+            before = self._read()
+            after, result = decide(before, _now())
+            if after == before:
+                return result
+            self._directory.mkdir(parents=True, exist_ok=True)
+            with (self._directory / "lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # given back when it is closed, by a kill too
+                after, result = decide(self._read(), _now())
+                self._write(after)
+                return result
+        except OSError as error:
+            raise RegistryUnavailable(
+                f"{self._directory} cannot be written to: {error.strerror}; check MISO_DATA_DIR"
+            ) from error
+
+    def _read(self) -> FeedState:
+        try:
+            kept = json.loads(self._path.read_text())
+        except (FileNotFoundError, ValueError):
+            return FeedState()
+        answer = kept["answer"] and Answer.from_json(kept["answer"])
+        return FeedState(kept["turn"], kept["not_before"], answer)
+
+    def _write(self, state: FeedState) -> None:
+        temporary = self._path.with_suffix(".new")
+        kept = {
+            "turn": state.turn,
+            "not_before": state.not_before,
+            "answer": state.answer and state.answer.to_json(),
+        }
+        temporary.write_text(json.dumps(kept))
+        temporary.replace(self._path)
+
+
+def _now() -> Now:
+    """Return the time. The monotonic clock is the same for all processes, and nobody can set it."""
+    return Now(time.monotonic(), time.time())
+
+
+def _ms(seconds: float) -> int:
+    return max(1, int(seconds * 1000))

@@ -1,0 +1,189 @@
+"""Any interleaving of those who share a turn: never two requests within the interval."""
+
+import asyncio
+import itertools
+import math
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from miso_scrapy.feed.turns import (
+    MAX_SHARED,
+    Answer,
+    FeedState,
+    Now,
+    Shared,
+    Turn,
+    Wait,
+    ask,
+    hold_off,
+    keep,
+    retry_after,
+    slack,
+)
+from miso_scrapy.registry.turns import DirectoryTurns
+
+INTERVAL = 60.0
+WORKERS = range(3)
+SECONDS = st.floats(0, 100, allow_nan=False)
+
+
+class Interleavings(RuleBasedStateMachine):
+    """Workers that ask, send, get answers or failures, and die; real time; a clock that is set back."""
+
+    def __init__(self):
+        super().__init__()
+        self.time = 1e6  # which no clock shows
+        self.offset = 0.0
+        self.state = FeedState()
+        self.turns = {}
+        self.sent = []
+        self.fetched = {}
+        self.held_off = -math.inf
+
+    @property
+    def now(self):
+        return Now(self.time + self.offset, self.time + self.offset)
+
+    @rule(seconds=SECONDS)
+    def time_passes(self, seconds):
+        self.time += seconds
+
+    @rule(seconds=st.floats(0, 1e5))
+    def the_clock_is_set_back(self, seconds):
+        self.offset -= seconds
+
+    @rule(worker=st.sampled_from(WORKERS), fresh=st.booleans())
+    def a_worker_asks(self, worker, fresh):
+        since = self.now.steady if fresh else 0
+        self.state, step = ask(self.state, self.now, INTERVAL, since)
+        match step:
+            case Turn():
+                self.turns[worker] = (step, self.time)
+            case Shared():
+                assert not fresh
+                assert self.time - self.fetched[step.answer.url] <= INTERVAL + slack(INTERVAL)
+                assert 0 < step.seconds <= INTERVAL + slack(INTERVAL)
+            case Wait():
+                assert step.seconds > 0
+                assert step.held_off_until or step.seconds <= INTERVAL + slack(INTERVAL)
+
+    @precondition(lambda self: self.turns)
+    @rule(late=st.floats(0, 2 * slack(INTERVAL)), data=st.data())
+    def a_worker_with_a_turn_sends_its_request(self, late, data):
+        worker = data.draw(st.sampled_from(sorted(self.turns)))
+        turn, taken = self.turns.pop(worker)
+        self.time += late
+        if self.time - taken > slack(INTERVAL):
+            return  # it stood still with its turn, or was killed: it does not send
+        assert self.time >= self.held_off - 1e-6
+        self.sent.append(self.time)
+        answer = Answer(b"", str(len(self.sent)), datetime.now(UTC))
+        self.fetched[answer.url] = self.time
+        if data.draw(st.booleans(), "it is answered"):
+            self.state = keep(self.state, turn, answer)
+
+    @rule(seconds=st.floats(1, 1000))
+    def the_feed_asks_to_wait(self, seconds):
+        self.state = hold_off(self.state, self.now, seconds)
+        self.held_off = max(self.held_off, self.time + seconds)
+        self.turns.clear()
+
+    @invariant()
+    def no_two_requests_within_the_interval(self):
+        gaps = [later - earlier for earlier, later in itertools.pairwise(self.sent)]
+        assert all(gap >= INTERVAL - 1e-6 for gap in gaps), gaps
+
+
+TestInterleavings = Interleavings.TestCase
+TestInterleavings.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+
+
+def test_an_answer_of_before_is_not_used_by_who_wants_a_fresh_one():
+    state, turn = ask(FeedState(), Now(0, 0), 60)
+    state = keep(state, turn, Answer(b"{}", "", datetime.now(UTC)))
+    assert isinstance(ask(state, Now(10, 10), 60)[1], Shared)
+    assert ask(state, Now(10, 10), 60, since=10)[1] == Wait(51)
+    assert isinstance(ask(state, Now(61, 61), 60, since=10)[1], Turn)
+
+
+def test_an_answer_to_an_earlier_turn_is_not_shared_as_that_of_the_last():
+    state, first = ask(FeedState(), Now(0, 0), 60)
+    state, _ = ask(state, Now(61, 61), 60)
+    assert keep(state, first, Answer(b"{}", "", datetime.now(UTC))).answer is None
+
+
+@pytest.mark.parametrize(("size", "shared"), [(MAX_SHARED, True), (MAX_SHARED + 1, False)])
+def test_an_answer_over_5_mb_is_not_shared(size, shared):
+    state, turn = ask(FeedState(), Now(0, 0), 60)
+    kept = keep(state, turn, Answer(b"0" * size, "", datetime.now(UTC))).answer
+    assert (kept is not None) == shared
+
+
+def test_without_an_interval_everybody_may_ask_unless_the_feed_asks_to_wait():
+    state, _ = ask(FeedState(), Now(0, 0), 0)
+    state, step = ask(state, Now(0, 0), 0)
+    assert isinstance(step, Turn)
+    _, step = ask(hold_off(state, Now(0, 0), 9), Now(1, 1), 0)
+    assert step == Wait(8, datetime.fromtimestamp(9, UTC))
+
+
+@given(st.binary(max_size=100), st.text(max_size=20), st.datetimes(timezones=st.just(UTC)))
+def test_an_answer_survives_its_way_through_the_registry(body, url, fetched_at):
+    answer = Answer(body, url, fetched_at)
+    assert Answer.from_json(answer.to_json()) == answer
+
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+DATE = format_datetime(NOW, usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "seconds"),
+    [
+        (429, "120", 120),
+        (429, " 120 ", 120),
+        (503, format_datetime(NOW + timedelta(minutes=2), usegmt=True), 120),
+        (503, format_datetime(NOW - timedelta(minutes=2), usegmt=True), 0),
+        (200, "120", 120),
+        (429, "", 0),
+        (429, "soon", 0),
+        (429, "-5", 0),
+        (429, "9" * 400, 1e9),
+        (403, "", 900),
+        (403, "60", 900),
+        (403, "3600", 3600),
+    ],
+)
+def test_what_retry_after_asks_for_is_read_by_the_server_s_clock(status, value, seconds):
+    assert retry_after(status, value, DATE) == seconds
+
+
+def test_without_a_date_of_the_server_it_is_this_machine_s_clock():
+    value = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    assert 3590 < retry_after(429, value, "") <= 3600
+
+
+def test_of_many_who_ask_a_directory_at_once_one_gets_the_turn(tmp_path):
+    def one(_):
+        turns = DirectoryTurns(tmp_path / "feed", "http://feed/", 60)
+        return asyncio.run(turns.ask())
+
+    with ThreadPoolExecutor(8) as pool:
+        steps = list(pool.map(one, range(32)))
+    assert sum(isinstance(step, Turn) for step in steps) == 1
+    assert sum(isinstance(step, Wait) for step in steps) == 31
+
+
+def test_each_link_has_turns_of_its_own(tmp_path):
+    def step(url):
+        return asyncio.run(DirectoryTurns(tmp_path, url, 60).ask())
+
+    assert isinstance(step("http://feed/a"), Turn)
+    assert isinstance(step("http://feed/b"), Turn)
+    assert isinstance(step("http://feed/a"), Wait)
