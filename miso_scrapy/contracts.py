@@ -37,7 +37,6 @@ class FeedContract(Contract):
         """Give the request its URL and candidate."""
         args["url"] = self.spider.api_url if self.spider else ""
         args["cb_kwargs"] = {"candidate": floor_to_interval(datetime.now(UTC))}
-        args["meta"] = {"dont_cache": True}
         return args
 
 

@@ -7,6 +7,7 @@ person who waits sees what for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import os
@@ -16,16 +17,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 
 from miso_scrapy import settings as defaults
-from miso_scrapy.connections import open_registry, open_store
+from miso_scrapy.connections import connect_registry, feed_turns, open_registry, open_store
 from miso_scrapy.extensions.secrets import masked, secrets_in
 from miso_scrapy.feed.document import ROOT
 from miso_scrapy.feed.ref_id import iso_utc, parse_ref_id
 from miso_scrapy.feed.shape import ARRAYS, NotJSON, decode, error_in, normalise
+from miso_scrapy.feed.turns import PATIENCE, Answer, Shared, Turn, Wait, retry_after
 from miso_scrapy.feed.validation import problem
 from miso_scrapy.notify import security_options
 from miso_scrapy.options import Options
@@ -33,6 +36,12 @@ from miso_scrapy.outcomes import count
 from miso_scrapy.registry.client import RegistryInUse, RegistryUnavailable
 from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
 
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+    from miso_scrapy.registry.turns import Turns
+
+_POLL = 0.2
 # How far the feed may be ahead before it is this machine's clock that is wrong.
 _AHEAD = timedelta(minutes=15)
 _HIDDEN = f"{ROOT}/.doctor"
@@ -119,12 +128,39 @@ def findings(settings: BaseSettings) -> Iterator[Finding]:
 
 
 def _feed(settings: BaseSettings, options: Options) -> Iterator[Finding]:
-    try:
-        body = asyncio.run(_fetch(settings, options.api_url))
-    except _NoAnswer as error:
-        yield _failed("feed", error)
-        return
-    yield Finding("feed", Result.OK, f"answers, with {len(body):,} bytes")
+    with asyncio.Runner() as runner:
+        try:
+            registry = connect_registry(options, options.redis_url) if options.redis_url else None
+            turns = feed_turns(options, registry)
+            step = runner.run(turns.ask())
+            if isinstance(step, Wait) and step.seconds <= PATIENCE:
+                why = f"at most one request in {options.min_interval:g} s"
+                if step.held_off_until:
+                    why = "the feed asks for that with Retry-After"
+                what = f"waits up to {step.seconds:.0f} s for its turn: {why}"
+                yield Finding("feed", Result.NOTE, what)
+                step = runner.run(_wait(turns))
+            answer = runner.run(_answer(settings, turns, step))
+        except RegistryUnavailable:  # whose own check says why
+            what = "not asked: without the registry it is not known when it may be asked"
+            fix = "put the registry right and run this again: it then checks MISO_API_URL"
+            yield Finding("feed", Result.FAIL, what, fix)
+            return
+        except _NoAnswer as error:
+            yield _failed("feed", error)
+            return
+        finally:
+            if registry:
+                runner.run(registry.close())
+    size = f"{len(answer.body):,} bytes"
+    what = f"answers, with {size}"
+    if isinstance(step, Shared):
+        what = f"not asked: the answer of {iso_utc(answer.fetched_at)} is shared, with {size}"
+    yield Finding("feed", Result.OK, what)
+    yield from _snapshot(answer.body, options)
+
+
+def _snapshot(body: bytes, options: Options) -> Iterator[Finding]:
     data: Any = None
     wrong = error_in(body)
     if wrong is None:
@@ -160,36 +196,33 @@ class _NoAnswer(Exception):
     """The feed gave no body to look at; the message says what to do."""
 
 
-async def _fetch(settings: BaseSettings, url: str) -> bytes:
-    """Return the feed's body, asked for as a run does: once, without Scrapy's engine around it."""
+async def _wait(turns: Turns) -> Turn | Shared | Wait:
+    """Return what comes of waiting; a Wait, where that would take longer than a run waits."""
+    while isinstance(step := await turns.ask(), Wait) and step.seconds <= PATIENCE:
+        await asyncio.sleep(min(step.seconds, _POLL))
+    return step
+
+
+async def _answer(settings: BaseSettings, turns: Turns, step: Turn | Shared | Wait) -> Answer:
+    """Return the shared answer, or that of a request, asked for as a run does, without Scrapy's engine
+    around it. Raises _NoAnswer.
+    """
+    if isinstance(step, Shared):
+        return step.answer
+    if isinstance(step, Wait):
+        assert step.held_off_until is not None
+        until = iso_utc(step.held_off_until)
+        raise _NoAnswer(f"it asks not to be asked before {until}; run this again after that")
     import aiohttp
 
-    seconds, most = settings.getfloat("DOWNLOAD_TIMEOUT"), settings.getint("DOWNLOAD_MAXSIZE")
-    body = bytearray()
+    seconds = settings.getfloat("DOWNLOAD_TIMEOUT")
     try:
-        async with (
-            aiohttp.ClientSession(
-                headers={
-                    **settings["DEFAULT_REQUEST_HEADERS"],
-                    "User-Agent": settings["USER_AGENT"],
-                },
-                timeout=aiohttp.ClientTimeout(total=seconds),
-                trust_env=True,  # proxies
-            ) as session,
-            session.get(
-                url,
-                max_redirects=settings.getint("REDIRECT_MAX_TIMES"),
-                ssl=settings.getbool("DOWNLOAD_VERIFY_CERTIFICATES"),
-            ) as response,
-        ):
-            if response.status != 200:
-                raise _NoAnswer(
-                    f"HTTP {response.status}; check MISO_API_URL, or wait if it is 429 or over 499"
-                )
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if 0 < most < len(body):  # 0: without bounds, to Scrapy
-                    raise _NoAnswer(f"an answer over {most:,} bytes; check MISO_API_URL")
+        async with aiohttp.ClientSession(
+            headers={**settings["DEFAULT_REQUEST_HEADERS"], "User-Agent": settings["USER_AGENT"]},
+            timeout=aiohttp.ClientTimeout(total=seconds),
+            trust_env=True,  # proxies
+        ) as session:
+            answer = await _fetch(settings, session, turns)
     except aiohttp.ClientSSLError as error:
         reason = _one_line(error)
         raise _NoAnswer(
@@ -202,7 +235,48 @@ async def _fetch(settings: BaseSettings, url: str) -> bytes:
         ) from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise _NoAnswer(f"{_one_line(error)}; check the network and MISO_API_URL") from error
-    return bytes(body)
+    if error_in(answer.body) is None:
+        with contextlib.suppress(RegistryUnavailable):
+            await turns.keep(step, answer)
+    return answer
+
+
+async def _fetch(settings: BaseSettings, session: ClientSession, turns: Turns) -> Answer:
+    """Return the feed's answer; follow redirections, but never back to a link that was asked."""
+    most = settings.getint("DOWNLOAD_MAXSIZE")
+    links = [turns.url]
+    while True:
+        async with session.get(
+            links[-1],
+            allow_redirects=False,
+            ssl=settings.getbool("DOWNLOAD_VERIFY_CERTIFICATES"),
+        ) as response:
+            value, date = (response.headers.get(name, "") for name in ("Retry-After", "Date"))
+            held_off = retry_after(response.status, value, date)
+            if held_off:
+                await turns.hold_off(held_off)
+            if 300 < response.status < 400 and "Location" in response.headers:
+                link = urljoin(links[-1], response.headers["Location"])
+                if link in links or len(links) > settings.getint("REDIRECT_MAX_TIMES"):
+                    raise _NoAnswer("redirections in a circle; check MISO_API_URL")
+                links.append(link)
+                continue
+            if held_off and response.status != 200:
+                until = iso_utc(datetime.now(UTC) + timedelta(seconds=held_off))
+                raise _NoAnswer(
+                    f"HTTP {response.status}: it asks not to be asked before {until}; run this again "
+                    "after that"
+                )
+            if response.status != 200:
+                raise _NoAnswer(
+                    f"HTTP {response.status}; check MISO_API_URL, or wait if it is 429 or over 499"
+                )
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if 0 < most < len(body):  # 0: without bounds, to Scrapy
+                    raise _NoAnswer(f"an answer over {most:,} bytes; check MISO_API_URL")
+            return Answer(bytes(body), links[-1], datetime.now(UTC))
 
 
 async def _registry(options: Options) -> Finding:

@@ -7,6 +7,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.servers import free_port
+
 
 @pytest.fixture(autouse=True)
 def today(feed):
@@ -81,10 +83,17 @@ def test_nothing_is_filed_and_no_registry_is_started(check, archive, tmp_path):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_no_registry_store_or_broker_is_touched(check, trap):
+def test_a_registry_that_does_not_answer_fails_and_the_feed_is_not_asked(check, feed):
+    status, said = check(env={"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"})
+    assert status != 0
+    assert "does not answer" in said
+    assert "check REDIS_URL" in said
+    assert feed.requests == []
+
+
+def test_no_store_or_broker_is_touched(check, trap):
     status, said = check(
         env={
-            "REDIS_URL": f"redis://{trap.address}/0",
             "S3_BUCKET": "miso",
             "AWS_ENDPOINT_URL": f"http://{trap.address}",
             "AWS_ACCESS_KEY_ID": "testing",
