@@ -5,11 +5,10 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
 # Whatever the shell exports, a demo goes nowhere but into ./data.
-# Two hours of 5-minute candidates, from a simulator whose clock steps on with each snapshot served;
-# so each candidate is a fetch of its own, which the politeness cache would otherwise prevent.
+# Two hours of 5-minute candidates, from a simulator whose clock steps on with each snapshot served.
 SIMULATE := scrapy simulate --clock 2025-12-05T12:00Z --advance 5 --
 COLLECT := $(SIMULATE) scrapy crawl miso_rtload -a start=2025-12-05T12:00Z -a end=2025-12-05T13:55Z \
-	-s HTTPCACHE_ENABLED=0 -s MISO_DATA_DIR=data -s ENVIRONMENT=dev \
+	-s MISO_MIN_INTERVAL=0 -s MISO_DATA_DIR=data -s ENVIRONMENT=dev \
 	-s S3_BUCKET= -s REDIS_URL= -s REDIS_HOST= -s KAFKA_BROKERS= -s KAFKA_TOPIC=
 REPORT := scrapy report -o data/report.html --start 2025-12-05 --end 2025-12-06 -s MISO_DATA_DIR=data -s S3_BUCKET=
 LOG := data/demo.log

@@ -51,15 +51,14 @@ def install() -> None:
     scrapy.utils.log._get_formatter = formatter
 
 
-def _about(record: logging.LogRecord) -> dict[str, str]:
-    """Return the candidate and the outcome that *record* tells of, if any."""
+def _about(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the candidate, outcome and figures that *record* tells of, if any."""
     told = record.args if isinstance(record.args, dict) else {}
     identifier = told.get("identifier")
     if isinstance(request := told.get("request"), Request):  # crawled, retried
         identifier = request.meta.get("identifier")
-    about = {}
+    about: dict[str, Any] = {}
     if identifier:
         about["candidate"] = iso_utc(candidate_of(identifier))
-    if outcome := told.get("outcome"):
-        about["outcome"] = outcome
+    about |= {name: told[name] for name in ("outcome", "requests", "shared") if name in told}
     return about

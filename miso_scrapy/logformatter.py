@@ -40,16 +40,18 @@ class OneLineFormatter(LogFormatter):
             },
         }
 
-    def dropped(
+    def dropped(  # type: ignore[override]  # Scrapy logs nothing for None
         self,
         item: Any,
         exception: BaseException,
         response: Response | Failure | None,
         spider: Spider,
-    ) -> LogFormatterResult:
-        """Say which candidate ended how, and why."""
+    ) -> LogFormatterResult | None:
+        """Say which candidate ended how, and why; nothing where one line tells of several."""
         if not isinstance(exception, Dropped):
             return super().dropped(item, exception, response, spider)
+        if exception.together:
+            return None
         return {
             "level": logging.getLevelName(exception.log_level or "ERROR"),
             "msg": "%(outcome)s %(identifier)s: %(reason)s",

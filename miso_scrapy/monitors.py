@@ -60,8 +60,8 @@ class RunMonitor(Monitor):
         answers = self._stat("downloader/response_status_count/503")
         if answers > self._options.max_503:
             self._fail(
-                f"the feed answered {answers} times with 503: it is overloaded or down; run less "
-                "often, or raise RETRY_BACKOFF"
+                f"the feed answered {answers} times with 503: it is overloaded or down; run the same "
+                "range again later"
             )
 
     @monitors.name("outbox")

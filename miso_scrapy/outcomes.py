@@ -34,14 +34,26 @@ class Outcome(StrEnum):
 
 GOOD = (Outcome.STORED, Outcome.DUPLICATE, Outcome.SKIPPED)
 CANDIDATES = "miso/candidates"
+REQUESTS = "miso/requests"
+"""Requests sent to the feed."""
+SHARED = "miso/shared"
+"""Candidates served by an answer that was fetched for another candidate, run or worker."""
+HELD_OFF = "feed_held_off"
+"""The finish reason of a run that the feed does not want to be asked by."""
 
 
 class Dropped(DropItem):
-    """A candidate ends here, with *outcome*; *reason* is one line for the user."""
+    """A candidate ends here, with *outcome*; *reason* is one line for the user.
 
-    def __init__(self, outcome: Outcome, reason: str, log_level: str = "ERROR") -> None:
+    *together*: other candidates end here too, for the same reason, and one line tells of all.
+    """
+
+    def __init__(
+        self, outcome: Outcome, reason: str, log_level: str = "ERROR", *, together: bool = False
+    ) -> None:
         super().__init__(reason, log_level=log_level)
         self.outcome = outcome
+        self.together = together
 
 
 def exit_status(stats: Mapping[str, Any]) -> int:

@@ -33,12 +33,11 @@ MISO_REQUIRE_COVERAGE = os.environ.get("MISO_REQUIRE_COVERAGE", "1")
 # MISO should be able to see who asks.
 USER_AGENT = f"miso_scrapy/{__version__} (archive of RealTimeTotalLoad; Scrapy)"
 
-# MISO asks not to fetch the same link more than once per minute: Scrapy's cache serves the rest.
-HTTPCACHE_ENABLED = True
-HTTPCACHE_EXPIRATION_SECS = 60
-# Answers that are errors are not kept; the files lie under MISO_DATA_DIR.
-HTTPCACHE_POLICY = "miso_scrapy.politeness.FeedCachePolicy"
-HTTPCACHE_STORAGE = "miso_scrapy.politeness.FeedCacheStorage"
+# Seconds between the start of one request to the feed and the start of the next, for all who share
+# a registry; every candidate in between gets the same answer. MISO asks not to fetch a link more than
+# once per minute, and bans who does: below 60 is refused for its hosts. 0, for a feed of one's own:
+# each candidate gets an answer of its own. Default 60. Environment: MISO_MIN_INTERVAL
+MISO_MIN_INTERVAL = os.environ.get("MISO_MIN_INTERVAL", "60")
 
 # One URL, one request at a time (Scrapy's defaults: 16, and 8 per domain).
 CONCURRENT_REQUESTS = 1
@@ -75,12 +74,10 @@ REMOTE_CONTROL_ENABLED = False
 # Slow answers take 2 to 4 s. Default 30 s. Environment: DOWNLOAD_TIMEOUT
 DOWNLOAD_TIMEOUT = os.environ.get("DOWNLOAD_TIMEOUT", "30")
 
-# How often a candidate is tried again, after the first try. Default 3. Environment: RETRY_TIMES
+# How often a request to the feed is tried again, after the first try, each when its turn comes.
+# Default 3. Environment: RETRY_TIMES
 RETRY_TIMES = os.environ.get("RETRY_TIMES", "3")
 RETRY_HTTP_CODES = [408, 429]  # and every 5xx
-# The wait before the first retry, in seconds; it doubles each time, with jitter, up to 60 s.
-# Default 1. Environment: RETRY_BACKOFF
-RETRY_BACKOFF = os.environ.get("RETRY_BACKOFF", "1")
 # Our own line names the candidate and what to do; Scrapy's would only repeat it.
 RETRY_GIVE_UP_LOG_LEVEL = "DEBUG"
 
@@ -89,7 +86,7 @@ RETRY_GIVE_UP_LOG_LEVEL = "DEBUG"
 # dev, staging or prod: the first part of every registry key. Environment: ENVIRONMENT
 ENVIRONMENT = os.environ.get("ENVIRONMENT", "dev")
 
-# Where files go without a bucket; the politeness cache and the embedded registry live here too.
+# Where files go without a bucket; without Redis the registry and the turns at the feed are here too.
 # Default ./data. Environment: MISO_DATA_DIR
 MISO_DATA_DIR = os.environ.get("MISO_DATA_DIR", "data")
 
@@ -151,16 +148,15 @@ DOWNLOADER_MIDDLEWARES_BASE = {
     "scrapy.downloadermiddlewares.downloadtimeout.DownloadTimeoutMiddleware": 350,
     "scrapy.downloadermiddlewares.defaultheaders.DefaultHeadersMiddleware": 400,
     "scrapy.downloadermiddlewares.useragent.UserAgentMiddleware": 500,
-    "scrapy.downloadermiddlewares.httpcompression.HttpCompressionMiddleware": 590,
+    "miso_scrapy.downloadermiddlewares.decompression.DecompressionMiddleware": 590,
     "scrapy.downloadermiddlewares.redirect.RedirectMiddleware": 600,
     "scrapy.downloadermiddlewares.httpproxy.HttpProxyMiddleware": 750,
     "scrapy.downloadermiddlewares.stats.DownloaderStats": 850,
 }
 DOWNLOADER_MIDDLEWARES = {
-    # Instead of Scrapy's own, which retries at once and knows statuses only.
-    "miso_scrapy.middlewares.retry.BackoffRetryMiddleware": 550,
-    # Above decompression (590; Scrapy's place for it is 900), so that the policy reads plain bodies.
-    "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": 560,
+    # Before what prepares a request for the network, as most are answered without it; and after
+    # decompression on the way back, so that it reads plain bodies.
+    "miso_scrapy.downloadermiddlewares.feed_access.FeedAccessMiddleware": 550,
 }
 
 ITEM_PIPELINES = {

@@ -225,7 +225,7 @@ def environment(tmp_path, feed):
         "MISO_API_URL": feed.url,
         "MISO_DATA_DIR": str(tmp_path / "data"),
         "MISO_STALE_AFTER": "1e8",  # the tests' clocks stand still, in 2025
-        "RETRY_BACKOFF": "0.01",
+        "MISO_MIN_INTERVAL": "0",
         "REGISTRY_CLAIM_TTL": "2",
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": str(tmp_path / "no-aws-config"),
@@ -260,12 +260,12 @@ def scrapy(tmp_path, environment):
 def crawl(scrapy):
     """Run `scrapy crawl miso_rtload`: crawl(start=..., end=..., settings={...}, env={...}) -> Run.
 
-    Without `cache=True` the politeness cache is off, so that each candidate is a fetch.
+    Without an *interval*, in seconds, each candidate gets an answer of its own.
     """
 
-    def run(*, settings=None, env=None, cache=False, timeout=120, cold=False, **arguments):
+    def run(*, settings=None, env=None, interval=0, timeout=120, cold=False, **arguments):
         args = [part for item in arguments.items() for part in ("-a", "{}={}".format(*item))]
-        settings = {"HTTPCACHE_ENABLED": int(cache), **(settings or {})}
+        settings = {"MISO_MIN_INTERVAL": interval, **(settings or {})}
         args += [part for item in settings.items() for part in ("-s", "{}={}".format(*item))]
         done = scrapy("crawl", "miso_rtload", *args, env=env, timeout=timeout, cold=cold)
         return Run(done.returncode, done.stdout + done.stderr)

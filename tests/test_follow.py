@@ -118,7 +118,7 @@ def test_a_clock_that_jumps_fetches_what_is_overdue_at_once_and_nothing_twice(
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # that one never jumps
     }
     hour = ("-a", "start=2025-12-05T13:00", "-a", "end=2025-12-05T13:15")
-    with started(tmp_path, env, *hour, "-s", "HTTPCACHE_ENABLED=0") as process:
+    with started(tmp_path, env, *hour, "-s", "MISO_MIN_INTERVAL=0") as process:
         read_until(process, "Candidates: 4")
         assert feed.requests == []
         jump("13:13")  # as a machine that wakes up finds it: three are overdue

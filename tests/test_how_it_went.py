@@ -15,6 +15,8 @@ HOUR = 3600
 ALWAYS = {
     "candidates",
     "miso_stored_bytes",
+    "miso_requests",
+    "miso_shared",
     "miso_run_duration_seconds",
     "miso_outbox_messages",
 }

@@ -36,7 +36,7 @@ def killed(tmp_path, environment):
         }
         arguments = [part for item in RANGE.items() for part in ("-a", "{}={}".format(*item))]
         process = preloaded.Popen(
-            [SCRAPY, "crawl", "miso_rtload", *arguments, "-s", "HTTPCACHE_ENABLED=0"],
+            [SCRAPY, "crawl", "miso_rtload", *arguments, "-s", "MISO_MIN_INTERVAL=0"],
             cwd=tmp_path,
             env=settings,
             stdout=subprocess.DEVNULL,

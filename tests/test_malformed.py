@@ -378,7 +378,7 @@ def crawl_bodies(scrapy, tmp_path):
             done = scrapy(
                 "crawl", "miso_rtload",
                 "-a", f"start={first.isoformat()}", "-a", f"end={last.isoformat()}",
-                "-s", "HTTPCACHE_ENABLED=0", "-s", "LOG_FILE=run.log",
+                "-s", "MISO_MIN_INTERVAL=0", "-s", "LOG_FILE=run.log",
                 env={**env, "MISO_API_URL": server.url, "RETRY_TIMES": "0"},
                 timeout=300,
             )  # fmt: skip

@@ -343,7 +343,7 @@ def test_a_disk_that_is_full_is_told_and_made_good(
 
     asked.when(rb"^GET ", since, fill)
     arguments = [part for item in RANGE.items() for part in ("-a", "=".join(item))]
-    arguments += ["-s", "HTTPCACHE_ENABLED=0"]
+    arguments += ["-s", "MISO_MIN_INTERVAL=0"]
     with started(tmp_path, environment, *arguments) as process:
         output, _ = process.communicate(timeout=BOUND)
     run = Run(process.returncode, output)

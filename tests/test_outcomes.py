@@ -122,11 +122,11 @@ def test_force_files_again_what_is_registered_and_goes_past_the_politeness_cache
 ):
     env = {"REDIS_URL": valkey.url}
     feed.set(clock=CLOCK)
-    crawl(**one(0), env=env, cache=True)
+    crawl(**one(0), env=env, interval=60)
     name = f"dev:miso_realtime_total_load:{NOON}"
     before = valkey.client.get(name)
     feed.set(clock=LATER)
-    run = crawl(**one(0), force=1, env=env, cache=True)
+    run = crawl(**one(0), force=1, env=env, interval=60)
     assert (run.status, run.outcomes) == (0, {"stored": 1})
     assert len(feed.requests) == 2
     assert archive.only()["data"]["RefId"] == "2025-12-05T12:45:00Z"
@@ -168,7 +168,7 @@ def test_a_forced_overwrite_leaves_nobody_registered_without_a_file(crawl, feed,
 def test_an_interrupted_range_resumes(crawl, feed, archive, environment, tmp_path):
     feed.set(clock=CLOCK, advance=5, faults=["delay=0*2", "delay=300*1"])
     args = ("-a", "start=2025-12-05T12:00", "-a", "end=2025-12-05T12:15")
-    with started(tmp_path, environment, *args, "-s", "HTTPCACHE_ENABLED=0") as process:
+    with started(tmp_path, environment, *args, "-s", "MISO_MIN_INTERVAL=0") as process:
         read_until(process, " stored realtime_total_load", times=2)
         process.kill()
         process.wait()

@@ -285,7 +285,7 @@ VARIABLES = {
     "MISO_DATA_DIR": "/tmp/elsewhere",
     "DOWNLOAD_TIMEOUT": "7.5",
     "RETRY_TIMES": "9",
-    "RETRY_BACKOFF": "0.25",
+    "MISO_MIN_INTERVAL": "0.25",
     "ENVIRONMENT": "prod",
     "S3_BUCKET": "a-bucket",
     "AWS_PROFILE": "a-profile",

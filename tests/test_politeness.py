@@ -1,8 +1,10 @@
-"""How the feed is asked: once a minute, one request at a time, by name, over verified TLS."""
+"""How the feed is asked: one request at a time, by name, over verified TLS, and nothing listens.
+
+How often: tests/test_min_interval.py.
+"""
 
 import ssl
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -16,26 +18,13 @@ JSON = {"Content-Type": "application/json"}
 LISTENS = "0A"  # in /proc/net/tcp
 
 
-def test_within_a_minute_the_feed_is_fetched_once_by_name_whatever_the_runs(crawl, feed):
-    feed.set(clock=CLOCK, advance=5)
-    run = crawl(**TRIO, cache=True)
-    assert run.outcomes == {"stored": 1, "duplicate": 2}
-    run = crawl(start="2025-12-05T12:00", end="2025-12-05T12:20", cache=True)
-    assert run.outcomes == {"skipped": 3, "duplicate": 2}
+def test_the_feed_is_asked_by_name_and_without_cookies(crawl, feed):
+    feed.set(clock=CLOCK)
+    assert crawl(**NOON).outcomes == {"stored": 1}
     (headers,) = feed.requests
     assert headers["User-Agent"].startswith("miso_scrapy/")
     assert "Mozilla" not in headers["User-Agent"]
     assert "Cookie" not in headers
-
-
-def test_what_is_older_than_the_cache_keeps_is_fetched_again(crawl, feed):
-    feed.set(clock=CLOCK, advance=5)
-    keep = {"HTTPCACHE_EXPIRATION_SECS": 1}
-    assert crawl(**NOON, cache=True, settings=keep).outcomes == {"stored": 1}
-    time.sleep(1)  # an age is what this is about
-    run = crawl(**TRIO, cache=True, settings=keep)
-    assert run.outcomes == {"skipped": 1, "stored": 1, "duplicate": 1}
-    assert len(feed.requests) == 2
 
 
 def test_one_request_at_a_time(crawl, feed):

@@ -17,7 +17,7 @@ def terminal(tmp_path, environment):
     """Run `scrapy crawl miso_rtload ARGS...` at a terminal; return what it showed."""
 
     def run(*args, env=None, columns=0):
-        crawl = ["crawl", "miso_rtload", "-s", "HTTPCACHE_ENABLED=0", *args]
+        crawl = ["crawl", "miso_rtload", "-s", "MISO_MIN_INTERVAL=0", *args]
         return at_a_terminal(crawl, tmp_path, {**environment, **(env or {})}, columns)
 
     return run

@@ -60,7 +60,7 @@ class Worker:
         arguments = [part for item in arguments.items() for part in ("-a", "{}={}".format(*item))]
         with log.open("w") as output:
             self.process = preloaded.Popen(
-                [SCRAPY, "crawl", "miso_rtload", *arguments, "-s", "HTTPCACHE_ENABLED=0"],
+                [SCRAPY, "crawl", "miso_rtload", *arguments, "-s", "MISO_MIN_INTERVAL=0"],
                 cwd=log.parent,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -71,14 +71,14 @@ def test_an_environment_of_another_name_is_refused(scrapy, feed):
 def test_the_candidates_of_a_range(crawl, feed, archive, start, end, expected):
     feed.set(clock=CLOCK)
     env = {"MISO_REQUIRE_COVERAGE": "0"}
-    run = crawl(start=start, end=end, skip_hash_check=1, env=env, cache=True)
+    run = crawl(start=start, end=end, skip_hash_check=1, env=env, interval=60)
     assert run.outcomes == {"stored": len(expected)}
     assert candidates(archive) == expected
 
 
 def test_a_day_of_candidates_costs_one_fetch(crawl, feed, archive):
     feed.set(clock="2025-12-05T23:00:00+00:00")
-    run = crawl(start="2025-12-05", end="2025-12-06", cache=True)
+    run = crawl(start="2025-12-05", end="2025-12-06", interval=60)
     # Until 05:00 UTC it is still 4 December where the market is.
     assert run.outcomes == {"stored": 1, "duplicate": 227, "uncovered": 60}
     assert run.stats["miso/candidates"] == 288

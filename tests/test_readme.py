@@ -226,7 +226,7 @@ def test_the_tables_of_monitoring_have_each_monitor_and_each_metric():
     metrics = (PROJECT / "miso_scrapy" / "extensions" / "metrics.py").read_text()
     named = re.findall(r"    @monitors\.name\(\"(.*)\"\)", monitors)
     assert sorted(rows) == sorted({*named, *re.findall(r"\"(miso_\w+)\"", metrics)})
-    assert len(rows) == 5 + 6
+    assert len(rows) == 5 + 8
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def periodic(bucket, valkey):
 
 def test_a_job_s_items_stats_and_outcome_are_what_the_platform_reads(job, feed, periodic, bucket):
     feed.set(clock=CLOCK, advance=5)
-    done = job({**periodic, "HTTPCACHE_ENABLED": "0"}, **HALF)
+    done = job({**periodic, "MISO_MIN_INTERVAL": "0"}, **HALF)
     assert (done.status, done.outcomes) == (0, ["finished"]), done.log
     keys = bucket.keys()
     assert sorted(item["location"] for item in done.items) == [

@@ -158,7 +158,7 @@ def test_a_deploy_leaves_the_clone_clean(nodes, clone):
 def test_the_readme_s_job_files_its_range_and_tells_how_it_went(nodes, feed):
     feed.set(clock=CLOCK, advance=5)
     fields = [tuple(word.split("=", 1)) for word in shlex.split(CURL) if "=" in word]
-    settings = {"MISO_API_URL": feed.url, "HTTPCACHE_ENABLED": 0}
+    settings = {"MISO_API_URL": feed.url, "MISO_MIN_INTERVAL": 0}
     run = nodes[0].finished(nodes[0].post(fields, settings))
     assert (run.status, run.outcomes) == (0, {"stored": 3}), run.log + nodes[0].log
     assert f"miso_scrapy/{VERSION} " in run.log
@@ -194,7 +194,7 @@ def test_two_nodes_share_a_range(nodes, feed, valkey, bucket):
             "AWS_REGION_NAME": bucket.settings["AWS_DEFAULT_REGION"],
             "REDIS_URL": valkey.url,
             "MISO_API_URL": asked.url,
-            "HTTPCACHE_ENABLED": 0,
+            "MISO_MIN_INTERVAL": 0,
             "DOWNLOAD_TIMEOUT": 100,
         }
         jobs = [node.schedule(settings, **HOUR) for node in nodes]

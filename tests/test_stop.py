@@ -27,7 +27,7 @@ class Running:
         options = [part for item in arguments.items() for part in ("-a", "{}={}".format(*item))]
         with self.log.open("w") as log:
             self.process = preloaded.Popen(
-                [SCRAPY, "crawl", "miso_rtload", *options, "-s", "HTTPCACHE_ENABLED=0"],
+                [SCRAPY, "crawl", "miso_rtload", *options, "-s", "MISO_MIN_INTERVAL=0"],
                 cwd=directory,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -131,11 +131,13 @@ def test_the_embedded_registry_is_there_until_the_stopped_run_has_ended(
     assert run.outcomes == {"skipped": stored, "stored": CANDIDATES - stored}
 
 
-def test_a_run_stopped_in_a_backoff_does_not_wait_it_out(start, crawl, feed, valkey, archive):
+def test_a_run_stopped_while_it_waits_to_ask_again_does_not_wait_it_out(
+    start, crawl, feed, valkey, archive
+):
     env = {"REDIS_URL": valkey.url, "REGISTRY_CLAIM_TTL": "60"}
     feed.set(clock="2025-12-05T12:00:00+00:00", advance=5, faults=["status=503,retry-after:60"])
-    running = start(**RANGE, env={**env, "RETRY_BACKOFF": "60", "LOG_LEVEL": "DEBUG"})
-    running.until(lambda: running.logged("Retrying <"))
+    running = start(**RANGE, env={**env, "LOG_LEVEL": "DEBUG"})
+    running.until(lambda: running.logged("The feed is asked in 60 s"))
     running.signal(signal.SIGTERM)
     run = running.ended(timeout=25)
     assert "Traceback" not in run.log

@@ -153,7 +153,7 @@ def test_on_a_full_disk_a_file_is_written_whole_or_not_at_all(scrapy, feed, arch
     feed.set(clock=CLOCK)
     args = [part for item in NOON.items() for part in ("-a", "=".join(item))]
     done = scrapy(
-        "crawl", "miso_rtload", *args, "-a", "skip_hash_check=1", "-s", "HTTPCACHE_ENABLED=0",
+        "crawl", "miso_rtload", *args, "-a", "skip_hash_check=1", "-s", "MISO_MIN_INTERVAL=0",
         cold=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300)),
     )  # fmt: skip
     assert done.returncode == 1

@@ -41,7 +41,8 @@ class Command(ScrapyCommand):
 
         return (
             "Serve a MISO look-alike on localhost, until stopped; or run COMMAND with MISO_API_URL "
-            "set to it, and exit with its status. Faults, each for so many requests or for ever: "
+            "set to it, MISO_MIN_INTERVAL to 0 unless it is set, and exit with its status. "
+            "Faults, each for so many requests or for ever: "
             + "; ".join(f"{kind}: {what}" for kind, what in FAULTS.items())
         )
 
@@ -145,12 +146,13 @@ async def _serve(simulator: Simulator, port: int, command: list[str]) -> int:
         usage_error("simulate", f"port {port}: {error.strerror}; choose another with --port")
     try:
         if not command:
-            print(f"Serving until Ctrl-C. In another terminal: export MISO_API_URL={url}")  # noqa: T201
+            variables = f"MISO_API_URL={url} MISO_MIN_INTERVAL=0"
+            print(f"Serving until Ctrl-C. In another terminal: export {variables}")  # noqa: T201
             sys.stdout.flush()
             await asyncio.Event().wait()
         try:
             process = await asyncio.create_subprocess_exec(
-                *command, env={**os.environ, "MISO_API_URL": url}
+                *command, env={"MISO_MIN_INTERVAL": "0", **os.environ, "MISO_API_URL": url}
             )
         except OSError as error:
             usage_error("simulate", f"{command[0]}: {error.strerror}")

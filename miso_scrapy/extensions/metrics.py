@@ -17,7 +17,7 @@ from scrapy.exceptions import NotConfigured
 from miso_scrapy.extensions.archive import Archive
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.options import Options
-from miso_scrapy.outcomes import Outcome, exit_status
+from miso_scrapy.outcomes import REQUESTS, SHARED, Outcome, exit_status
 from miso_scrapy.pipelines.freshness import NEWEST
 from miso_scrapy.registry.client import RegistryUnavailable
 
@@ -32,6 +32,8 @@ _HELP = {
     "miso_run_duration_seconds": "How long the run took, or has been going on",
     "miso_last_success_timestamp_seconds": "When a run last ended with exit status 0",
     "miso_outbox_messages": "Messages owed to the Kafka topic",
+    "miso_requests": "Requests that the run sent to the feed",
+    "miso_shared": "Candidates of the run served by an answer fetched for another",
 }
 _LAST_SUCCESS = "miso_last_success_timestamp_seconds"
 _LABELS = ("spider", "environment")
@@ -102,6 +104,8 @@ class Metrics:
         values = {
             "miso_stored_bytes": stats.get("miso/stored_bytes", 0),
             "miso_outbox_messages": stats.get("miso/outbox", 0),
+            "miso_requests": stats.get(REQUESTS, 0),
+            "miso_shared": stats.get(SHARED, 0),
         }
         if started := stats.get("start_time"):
             values["miso_run_duration_seconds"] = (now - started).total_seconds()

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from scrapy import Spider, signals
 from scrapy.crawler import Crawler
 
 from miso_scrapy.items import Filed, Snapshot
-from miso_scrapy.outcomes import CANDIDATES, Dropped, Outcome, count
+from miso_scrapy.outcomes import CANDIDATES, HELD_OFF, REQUESTS, SHARED, Dropped, Outcome, count
 
 logger = logging.getLogger(__name__)
+
+# How long the next candidate of a group may take, in seconds.
+_GROUP_ENDS = 2
+
+
+@dataclass
+class _Group:
+    """Candidates that ended together."""
+
+    end: Dropped
+    first: str
+    last: str = ""
+    number: int = 0
 
 
 class Outcomes:
     """Keep ``miso/stored``, ``miso/duplicate``, ``miso/invalid``...: they add up to
-    ``miso/candidates``.
+    ``miso/candidates``. Candidates that end together are logged in one line.
 
     What ends before it is an item is counted where it ends: skipped by the claim middleware, failed
     by the spider.
@@ -24,6 +39,8 @@ class Outcomes:
 
     def __init__(self, crawler: Crawler) -> None:
         self.stats = crawler.stats
+        self._group: _Group | None = None
+        self._timer: asyncio.TimerHandle | None = None
         connect = crawler.signals.connect
         connect(self._scraped, signal=signals.item_scraped)
         connect(self._dropped, signal=signals.item_dropped)
@@ -40,16 +57,46 @@ class Outcomes:
             outcome = Outcome.DUPLICATE if item.adopted else Outcome.STORED
             self.stats.inc_value(outcome.stat)
 
-    def _dropped(self, exception: BaseException) -> None:
+    def _dropped(self, item: Any, exception: BaseException) -> None:
         if isinstance(exception, Dropped):
             self.stats.inc_value(exception.outcome.stat)
+            if exception.together:
+                self._add(item.identifier, exception)
+
+    def _add(self, identifier: str, end: Dropped) -> None:
+        """Add a candidate to the group; they come one soon after the other."""
+        if self._group and str(self._group.end) != str(end):
+            self._tell_group()
+        if self._group is None:
+            self._group = _Group(end, identifier)
+        self._group.last = identifier
+        self._group.number += 1
+        if self._timer:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(_GROUP_ENDS, self._tell_group)
+
+    def _tell_group(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        group, self._group = self._group, None
+        if group is None:
+            return
+        args = {"outcome": group.end.outcome, "identifier": group.first, "reason": group.end}
+        message = "%(outcome)s %(identifier)s: %(reason)s"
+        if group.number > 1:
+            args |= {"candidates": group.number, "last": group.last}
+            message = (
+                "%(outcome)s %(candidates)d candidates, %(identifier)s to %(last)s: %(reason)s"
+            )
+        logger.log(logging.getLevelNamesMapping()[group.end.log_level or "ERROR"], message, args)
 
     def _error(self, item: Any) -> None:
         if isinstance(item, Snapshot):
             self.stats.inc_value(Outcome.FAILED.stat)
 
     def _closed(self, spider: Spider, reason: str) -> None:
-        for name in (CANDIDATES, *(outcome.stat for outcome in Outcome)):
+        self._tell_group()
+        for name in (CANDIDATES, REQUESTS, SHARED, *(outcome.stat for outcome in Outcome)):
             self.stats.inc_value(name, 0)
         ended = sum(self.stats.get_value(outcome.stat) for outcome in Outcome)
         missing = self.stats.get_value(CANDIDATES) - ended
@@ -61,8 +108,9 @@ class Outcomes:
         wanted = getattr(spider, "due_candidates", int)()
         if reason != "finished" and ended < wanted:
             self.stats.set_value("miso/unfinished", wanted - ended)
-            logger.warning(
-                "Stopped after %d of %s: run the same range again",
-                ended,
-                count(wanted, "candidate"),
-            )
+            if reason != HELD_OFF:  # whose line says when to run it again
+                logger.warning(
+                    "Stopped after %d of %s: run the same range again",
+                    ended,
+                    count(wanted, "candidate"),
+                )

@@ -12,14 +12,15 @@ from scrapy.exceptions import NotConfigured
 
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.items import Filed
-from miso_scrapy.outcomes import CANDIDATES, Outcome, count, spell
+from miso_scrapy.outcomes import CANDIDATES, REQUESTS, SHARED, Outcome, count, spell
 from miso_scrapy.pipelines.freshness import NEWEST
 
 logger = logging.getLogger(__name__)
 
 
 class Summary:
-    """Log candidates, their outcomes, bytes stored, the newest snapshot's age, and what is owed.
+    """Log candidates, their outcomes, bytes stored, requests, the newest snapshot's age, and what is
+    owed.
 
     Keeps ``miso/stored_bytes`` in the stats.
     """
@@ -56,7 +57,8 @@ class Summary:
         if newest := stats.get_value(NEWEST):
             age = datetime.now(UTC) - parse_ref_id(newest)
             line += f"; the newest snapshot, of {newest}, is {spell(age)} old"
+        requests, shared = stats.get_value(REQUESTS, 0), stats.get_value(SHARED, 0)
         for kind in ("owed", "lost"):
             if messages := stats.get_value(f"miso/{kind}"):
                 line += f"; {count(messages, 'message')} {kind}"
-        logger.info(line)
+        logger.info("%(line)s", {"line": line, "requests": requests, "shared": shared})

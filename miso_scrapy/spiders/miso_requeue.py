@@ -42,11 +42,7 @@ class MisoRequeueSpider(Spider):
                         "data:,",
                         callback=self.parse,
                         dont_filter=True,
-                        meta={
-                            "identifier": snapshot.identifier,
-                            "dont_cache": True,
-                            "dont_retry": True,
-                        },
+                        meta={"identifier": snapshot.identifier},
                         cb_kwargs={"snapshot": snapshot},
                     )
         except StoreUnavailable as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
 
+from miso_scrapy.downloadermiddlewares.feed_access import NotAsked
 from miso_scrapy.feed.candidate import (
     INTERVAL,
     CandidateRange,
@@ -83,11 +85,10 @@ class MisoRtloadSpider(Spider):
         )
         follow = self.candidates.last > datetime.now(UTC)
         for candidate in self.candidates:
-            if follow:
-                await self._due(candidate)
+            came_due = await self._due(candidate) if follow else 0
             if self.crawler.engine.needs_backout():
                 await self.crawler.signals.wait_for(signals.scheduler_empty)
-            yield self.request_for(candidate)
+            yield self.request_for(candidate, came_due)
 
     def due_candidates(self) -> int:
         """Return how many candidates of the range are due by now."""
@@ -96,22 +97,26 @@ class MisoRtloadSpider(Spider):
             return len(self.candidates)
         return max((last - self.candidates.first) // INTERVAL + 1, 0)
 
-    async def _due(self, candidate: datetime) -> None:
-        """Wait until *candidate* is published; not at all for one that is overdue.
+    async def _due(self, candidate: datetime) -> float:
+        """Wait until *candidate* is published; return when that was, by the monotonic clock.
 
-        By the machine's clock, looked at each second: it may jump, and the machine may sleep.
+        0 for one that is overdue. It is the machine's clock that says so, looked at each second: it
+        may jump, and the machine may sleep.
         """
+        came_due = 0.0
         while (left := candidate + self.publish_delay - datetime.now(UTC)) > timedelta():
             await asyncio.sleep(min(left.total_seconds(), 1))
+            came_due = time.monotonic()
+        return came_due
 
-    def request_for(self, candidate: datetime) -> Request:
+    def request_for(self, candidate: datetime, came_due: float) -> Request:
         """Return the request for *candidate*. The URL is the same for all: nothing is to filter."""
         return Request(
             self.api_url,
             callback=self.parse,
             errback=self.not_fetched,
             dont_filter=True,
-            meta={"identifier": identifier(candidate), "dont_cache": self.force},
+            meta={"identifier": identifier(candidate), "came_due": came_due},
             cb_kwargs={"candidate": candidate},
         )
 
@@ -126,15 +131,13 @@ class MisoRtloadSpider(Spider):
             candidate=candidate,
             body=response.body,
             source_url=response.url,
-            # The politeness cache's answers were collected when they were fetched.
-            collected_at=datetime.fromtimestamp(
-                response.meta.get("cache_timestamp") or datetime.now(UTC).timestamp(), UTC
-            ),
+            collected_at=response.meta.get("fetched_at") or datetime.now(UTC),
         )
         if error := error_in(response.body):
             snapshot.trouble = Dropped(
                 Outcome.FAILED,
                 f"HTTP 200 with {error} from {response.url}{_tries(response.meta)}; {_AGAIN}",
+                together=response.meta.get("failed_together", False),
             )
             yield snapshot
             return
@@ -147,7 +150,12 @@ class MisoRtloadSpider(Spider):
         yield snapshot
 
     def not_fetched(self, failure: Failure) -> Iterator[Snapshot]:
-        """Yield the candidate as failed, with a line that says why and what to do."""
+        """Yield the candidate as failed, with a line that says why and what to do.
+
+        Nothing where the run ends before the feed was asked.
+        """
+        if isinstance(failure.value, NotAsked):
+            return
         request: Request = failure.request  # type: ignore[attr-defined]
         reason, advice, level = _why(failure.value, request)
         yield Snapshot(
@@ -159,6 +167,7 @@ class MisoRtloadSpider(Spider):
                 Outcome.FAILED,
                 f"{reason} from {request.url}{_tries(request.meta)}; {advice}",
                 log_level=level,
+                together=request.meta.get("failed_together", False),
             ),
         )
 

@@ -1,0 +1,281 @@
+"""Feed access: may the feed be asked, who has the answer, and when may it be asked again?"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NoReturn
+
+from scrapy import Request, signals
+from scrapy.crawler import Crawler
+from scrapy.downloadermiddlewares.retry import get_retry_request
+from scrapy.exceptions import IgnoreRequest
+from scrapy.http import Response
+from scrapy.spidermiddlewares.httperror import HttpError
+from scrapy.utils.misc import load_object
+
+from miso_scrapy.connections import connect_registry, feed_turns
+from miso_scrapy.downloadermiddlewares.decompression import UNREADABLE
+from miso_scrapy.extensions.archive import Archive
+from miso_scrapy.feed.ref_id import iso_utc
+from miso_scrapy.feed.shape import error_in
+from miso_scrapy.feed.turns import PATIENCE, Answer, Shared, Turn, Wait, retry_after, slack
+from miso_scrapy.options import Options
+from miso_scrapy.outcomes import HELD_OFF, REQUESTS, SHARED
+from miso_scrapy.registry.client import Registry, RegistryUnavailable
+from miso_scrapy.registry.turns import Turns
+
+logger = logging.getLogger(__name__)
+
+_TURN = "feed_turn"
+_POLL = 0.2
+
+
+class NotAsked(IgnoreRequest):
+    """The run ends before there is an answer; the reason is logged already."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What the last try gave: it ends every candidate that was due *at* this time."""
+
+    result: Response | Exception
+    tries: int
+    at: float
+
+    def end(self, request: Request) -> Response:
+        """Return or raise the result, as the one of *request*."""
+        request.meta.update(retry_times=self.tries - 1, failed_together=True)
+        if isinstance(self.result, Exception):
+            raise self.result.with_traceback(None)
+        response = self.result.replace(request=request)
+        if response.status != 200:  # not as a response: it was counted when it came
+            raise HttpError(response)
+        return response
+
+
+class FeedAccessMiddleware:
+    """Give each candidate the feed's answer, with at most one request per MISO_MIN_INTERVAL.
+
+    The request of a candidate waits here for an answer that is shared, or for a turn. With a turn it
+    goes on to the feed; its answer serves every candidate of the interval. A request that failed is
+    sent again, RETRY_TIMES times, each with a turn of its own. Then every candidate that was due has
+    failed; ``came_due`` in a request's meta says since when it is. Retry-After holds everybody off.
+
+    With MISO_MIN_INTERVAL=0 each candidate gets an answer, or fails, by itself.
+
+    Sets ``fetched_at`` in the request's meta, or ``failed_together``.
+    """
+
+    def __init__(self, crawler: Crawler) -> None:
+        settings = crawler.settings
+        self.crawler = crawler
+        self.options = Options.from_settings(settings)
+        self.interval = self.options.min_interval
+        self.retry_http_codes = {int(code) for code in settings.getlist("RETRY_HTTP_CODES")}
+        self.retry_exceptions = tuple(map(load_object, settings.getlist("RETRY_EXCEPTIONS")))
+        self._link = Request(self.options.api_url).url
+        self._answer: Answer | None = None
+        self._good_until = 0.0
+        self._problem: str | Exception = ""
+        """What was wrong with the last try, which is to be followed by another."""
+        self._tries = 0
+        self._failure: _Failure | None = None
+        self._turns: Turns | None = None
+        self._registry: Registry | None = None
+        self._ending: asyncio.Future[None] | None = None
+        crawler.signals.connect(self._closed, signal=signals.spider_closed)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> FeedAccessMiddleware:
+        """Make it for *crawler*."""
+        return cls(crawler)
+
+    async def process_request(self, request: Request) -> Response | None:
+        """Return the answer that is shared, or let the request through, with a turn."""
+        if visited := request.meta.get("redirect_urls"):
+            most = self.crawler.settings.getint("REDIRECT_MAX_TIMES")
+            if request.url in visited or len(visited) >= most:
+                raise IgnoreRequest(f"redirections in a circle, the last to {request.url}")
+        elif request.url == self._link:
+            step, began = await self._step(request)
+            if isinstance(step, _Failure):
+                return step.end(request)
+            if isinstance(step, Answer):
+                self.crawler.stats.inc_value(SHARED)
+                request.meta["fetched_at"] = step.fetched_at
+                return Response(step.url, body=step.body, request=request)
+            request.meta[_TURN] = (step, began)
+        if _TURN in request.meta:
+            self.crawler.stats.inc_value(REQUESTS)
+        return None
+
+    async def process_response(self, request: Request, response: Response) -> Request | Response:
+        """Share a good answer; send the request again after another one."""
+        if (turn := request.meta.pop(_TURN, None)) is None:
+            return response
+        step, began = turn
+        held_off = await self._obey(response)
+        if error := request.meta.pop(UNREADABLE, None):
+            if again := self._again(
+                request, error, error, passes=not isinstance(error, IgnoreRequest)
+            ):
+                return again
+            raise error
+        problem: str | None = f"HTTP {response.status}"
+        if response.status == 200:
+            problem = error_in(response.body)
+        if problem is None:
+            self._tries, self._problem = 0, ""
+            self._answer = Answer(response.body, response.url, datetime.now(UTC))
+            self._good_until = began + self.interval + slack(self.interval)
+            request.meta["fetched_at"] = self._answer.fetched_at
+            with contextlib.suppress(RegistryUnavailable):  # the next step will tell
+                await self._turns_in_use().keep(step, self._answer)
+            return response
+        if held_off > PATIENCE:
+            self._end(datetime.fromtimestamp(time.time() + held_off, UTC), problem)
+        passes = response.status == 200 or response.status >= 500
+        passes = passes or response.status in self.retry_http_codes
+        return self._again(request, response, problem, passes=passes) or response
+
+    async def process_exception(self, request: Request, exception: Exception) -> Request | None:
+        """Send the request again if *exception* may pass."""
+        if request.meta.pop(_TURN, None) is None:
+            return None
+        passes = isinstance(exception, self.retry_exceptions)
+        return self._again(request, exception, exception, passes=passes)
+
+    def _again(
+        self,
+        request: Request,
+        result: Response | Exception,
+        problem: str | Exception,
+        *,
+        passes: bool,
+    ) -> Request | None:
+        """Return the request for the next try; None where *result* is the end of it."""
+        if self.interval:  # whoever asks next makes the next try, with or without this request
+            request.meta["retry_times"] = self._tries
+        self._tries += 1
+        assert self.crawler.spider is not None
+        if passes and (
+            again := get_retry_request(
+                request.replace(url=self._link, meta=_without_redirects(request)),
+                spider=self.crawler.spider,
+                reason=problem,
+                priority_adjust=1,
+            )
+        ):
+            self._problem = problem
+            return again
+        if self.interval:
+            request.meta["failed_together"] = True
+            self._failure = _Failure(result, self._tries, time.monotonic())
+        self._tries, self._problem = 0, ""
+        return None
+
+    async def _step(self, request: Request) -> tuple[Turn | Answer | _Failure, float]:
+        """Wait for a turn, an answer or a failure; return it, and when it was asked for."""
+        told = False
+        while True:
+            if self._stopping():
+                raise NotAsked("the run ends")
+            began = time.monotonic()
+            if self._failure and request.meta.get("came_due", 0) <= self._failure.at:
+                return self._failure, began
+            if self._answer and began < self._good_until:
+                return self._answer, began
+            try:
+                step = await self._turns_in_use().ask()
+            except RegistryUnavailable as error:
+                if archive := self.crawler.get_extension(Archive):
+                    archive.stop(error)
+                raise NotAsked(str(error)) from None
+            if isinstance(step, Wait):
+                if step.held_off_until and step.seconds > PATIENCE:
+                    self._end(step.held_off_until)
+                if not told and step.seconds >= 1:
+                    told = True
+                    self._tell_wait(step)
+                await asyncio.sleep(min(step.seconds, _POLL))
+            elif isinstance(step, Shared):
+                self._answer, self._good_until = step.answer, began + step.seconds
+                logger.info(
+                    "The answer of %s serves: at most one request in %g s",
+                    iso_utc(step.answer.fetched_at),
+                    self.interval,
+                )
+            elif not self.interval or time.monotonic() - began <= slack(self.interval):
+                return step, began
+            # Else this process stood still with its turn, and must not send so late.
+
+    def _tell_wait(self, wait: Wait) -> None:
+        logger.info(
+            "%sThe feed is asked in %.0f s: %s",
+            f"{_one_line(self._problem)}. " if self._problem else "",
+            wait.seconds,
+            "it asks for that with Retry-After"
+            if wait.held_off_until
+            else f"at most one request in {self.interval:g} s",
+        )
+
+    async def _obey(self, response: Response) -> float:
+        """Hold everybody off for as long as *response* asks; return the seconds."""
+        value, date = (
+            (response.headers.get(name) or b"").decode("latin-1")
+            for name in ("Retry-After", "Date")
+        )
+        seconds = retry_after(response.status, value, date)
+        if seconds:
+            with contextlib.suppress(RegistryUnavailable):  # the next step will tell
+                await self._turns_in_use().hold_off(seconds)
+        return seconds
+
+    def _end(self, until: datetime, problem: str = "") -> NoReturn:
+        said = f"answered {problem} and " if problem else ""
+        line = (
+            f"The run ends here: the feed {said}asks not to be asked before {iso_utc(until)}; run the "
+            "same range again after that"
+        )
+        if self._ending is None:
+            logger.error(line)
+            assert self.crawler.engine is not None
+            self._ending = asyncio.ensure_future(
+                self.crawler.engine.close_spider_async(reason=HELD_OFF)
+            )
+        raise NotAsked(line)
+
+    def _turns_in_use(self) -> Turns:
+        if self._turns is None:
+            archive = self.crawler.get_extension(Archive)
+            registry = archive.registry if archive else None
+            if archive is None and self.options.redis_url:  # scrapy check
+                registry = self._registry = connect_registry(self.options, self.options.redis_url)
+            force = archive is not None and archive.force
+            self._turns = feed_turns(self.options, registry, fresh=force)
+        return self._turns
+
+    def _stopping(self) -> bool:
+        archive = self.crawler.get_extension(Archive)
+        return (
+            self._ending is not None
+            or not self.crawler.crawling
+            or (archive is not None and archive.stopping)
+        )
+
+    async def _closed(self) -> None:
+        if self._registry:
+            await self._registry.close()
+
+
+def _without_redirects(request: Request) -> dict[str, object]:
+    return {name: value for name, value in request.meta.items() if "redirect" not in name}
+
+
+def _one_line(problem: str | Exception) -> str:
+    return " ".join(str(problem).split()) or type(problem).__name__
