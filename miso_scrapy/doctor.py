@@ -35,6 +35,7 @@ from miso_scrapy.options import Options
 from miso_scrapy.outcomes import count
 from miso_scrapy.registry.client import RegistryInUse, RegistryUnavailable
 from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
+from miso_scrapy.tls import client_context, explain_refusal
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -223,12 +224,10 @@ async def _answer(settings: BaseSettings, turns: Turns, step: Turn | Shared | Wa
             trust_env=True,  # proxies
         ) as session:
             answer = await _fetch(settings, session, turns)
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise _NoAnswer("; ".join(explain_refusal(error.certificate_error))) from error
     except aiohttp.ClientSSLError as error:
-        reason = _one_line(error)
-        raise _NoAnswer(
-            f"a connection that cannot be trusted: {reason}; check MISO_API_URL, and that this machine "
-            "has CA certificates"
-        ) from error
+        raise _NoAnswer(f"no TLS there: {_one_line(error)}; check MISO_API_URL") from error
     except TimeoutError as error:
         raise _NoAnswer(
             f"no answer within {seconds:g} s; check the network and MISO_API_URL"
@@ -249,7 +248,8 @@ async def _fetch(settings: BaseSettings, session: ClientSession, turns: Turns) -
         async with session.get(
             links[-1],
             allow_redirects=False,
-            ssl=settings.getbool("DOWNLOAD_VERIFY_CERTIFICATES"),
+            ssl=settings.getbool("DOWNLOAD_VERIFY_CERTIFICATES")
+            and client_context(settings["MISO_CA_FILE"]),
         ) as response:
             value, date = (response.headers.get(name, "") for name in ("Retry-After", "Date"))
             held_off = retry_after(response.status, value, date)

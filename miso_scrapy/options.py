@@ -9,6 +9,8 @@ from urllib.parse import quote, urlsplit
 
 from scrapy.settings import BaseSettings
 
+from miso_scrapy.tls import check_ca_file
+
 ENVIRONMENTS = ("dev", "staging", "prod")
 MISO = "misoenergy.org"
 MISO_ASKS = 60
@@ -59,6 +61,8 @@ class Options:
             raise ValueError(
                 f"{missing} is not set: set both KAFKA_BROKERS and KAFKA_TOPIC, or none"
             )
+        if ca_file := settings.get("MISO_CA_FILE"):
+            check_ca_file(ca_file)
         _positive(settings, "DOWNLOAD_TIMEOUT")
         if not str(settings.get("RETRY_TIMES")).isdecimal():
             raise ValueError(f"RETRY_TIMES={settings.get('RETRY_TIMES')!r} is no number of retries")

@@ -60,6 +60,11 @@ REDIRECT_MAX_TIMES = 5
 
 # Scrapy does not verify certificates by default.
 DOWNLOAD_VERIFY_CERTIFICATES = True
+# Trusted are the system's roots and certifi's, as not every system has some.
+DOWNLOAD_HANDLERS = {"https": "miso_scrapy.download.TrustingDownloadHandler"}
+# More certificates to trust: a PEM file, such as of an intermediate that a server does not send.
+# Default: none. Environment: MISO_CA_FILE
+MISO_CA_FILE = os.environ.get("MISO_CA_FILE", "")
 
 # A snapshot has about 15 KB: 5 MB is no snapshot.
 DOWNLOAD_MAXSIZE = 5_000_000

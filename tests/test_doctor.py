@@ -2,7 +2,6 @@
 
 import re
 import socket
-import ssl
 import time
 from types import SimpleNamespace
 
@@ -229,16 +228,6 @@ def test_a_feed_that_redirects_for_ever(examine):
     with Scripted(lambda request: (302, {"Location": request.path}, b"")) as server:
         assert [*failing(examine(MISO_API_URL=server.url))] == ["feed"]
         assert len(server.requests) <= 6
-
-
-def test_a_feed_whose_certificate_nobody_vouches_for(examine, certificate):
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
-    with Scripted(lambda _: (200, {}, b"{}"), tls=tls) as server:
-        found = failing(examine(MISO_API_URL=server.url))
-        assert [*found] == ["feed"]
-        assert "cannot be trusted" in found["feed"].what
-        assert server.requests == []
 
 
 # --- The registry -------------------------------------------------------------------------------

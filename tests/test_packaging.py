@@ -280,6 +280,7 @@ def test_a_pipeline_never_imports_another(tmp_path, name):
 # Each setting that has an environment variable, with a value that is not its default.
 VARIABLES = {
     "MISO_API_URL": "http://127.0.0.1:1/api",
+    "MISO_CA_FILE": "more.pem",
     "MISO_REQUIRE_COVERAGE": "0",
     "MISO_PUBLISH_DELAY": "30",
     "MISO_DATA_DIR": "/tmp/elsewhere",
@@ -320,6 +321,7 @@ DEFAULTS = {
     "MISO_DATA_DIR": "data",
     "DOWNLOAD_TIMEOUT": "30",
     "ENVIRONMENT": "dev",
+    "MISO_CA_FILE": "",
     "S3_BUCKET": "",
     "REDIS_URL": "",
     "REDIS_HOST": "",

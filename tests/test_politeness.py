@@ -1,9 +1,8 @@
-"""How the feed is asked: one request at a time, by name, over verified TLS, and nothing listens.
+"""How the feed is asked: one request at a time, by name, and nothing listens.
 
-How often: tests/test_min_interval.py.
+How often: tests/test_min_interval.py. Over TLS: tests/test_tls.py.
 """
 
-import ssl
 import threading
 from pathlib import Path
 
@@ -98,18 +97,3 @@ def test_nothing_listens_while_a_run_is_under_way(feed, environment, tmp_path):
             process.communicate(timeout=60)
     assert found == []
     assert process.returncode == 0
-
-
-def test_a_certificate_that_nobody_vouches_for_is_refused_in_one_line(crawl, feed, certificate):
-    feed.set(clock=CLOCK)
-    body = live_body(feed)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
-    with Scripted(lambda _: (200, JSON, body), tls=tls) as server:
-        run = crawl(**NOON, env={"MISO_API_URL": server.url, "RETRY_TIMES": "0"})
-    assert (run.status, run.outcomes) == (1, {"failed": 1})
-    assert server.requests == []
-    lines = [line for line in run.log.splitlines() if "realtime_total_load_2025" in line]
-    assert len(lines) == 1
-    assert "certificate" in lines[0].lower()
-    assert "Traceback" not in run.log

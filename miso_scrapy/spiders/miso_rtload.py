@@ -23,6 +23,7 @@ from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
 
+from miso_scrapy.download import UntrustedServer
 from miso_scrapy.downloadermiddlewares.feed_access import NotAsked
 from miso_scrapy.feed.candidate import (
     INTERVAL,
@@ -199,8 +200,8 @@ def _why(error: BaseException | None, request: Request) -> tuple[str, str, str]:
         return "a cut-off body", _AGAIN, "ERROR"
     if isinstance(error, DownloadCancelledError):
         return "an answer over 5 MB", "check MISO_API_URL", "ERROR"
-    if "certificate verify failed" in str(error):
-        return "a certificate that nobody vouches for", "check MISO_API_URL", "ERROR"
+    if isinstance(error, UntrustedServer):
+        return error.what, error.fix, "ERROR"
     if isinstance(error, DownloadFailedError):
         return "a connection that broke off", f"check the network, then {_AGAIN}", "ERROR"
     if isinstance(error, IgnoreRequest):  # too many redirections
