@@ -32,6 +32,9 @@ class Outcome(StrEnum):
         return f"miso/{self}"
 
 
+candidate_skipped = object()
+"""The signal that the candidate *identifier* is skipped: it never becomes an item."""
+
 GOOD = (Outcome.STORED, Outcome.DUPLICATE, Outcome.SKIPPED)
 CANDIDATES = "miso/candidates"
 REQUESTS = "miso/requests"

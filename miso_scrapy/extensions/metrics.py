@@ -6,18 +6,21 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
 from miso_scrapy.extensions.archive import Archive
+from miso_scrapy.feed.candidate import candidate_of
 from miso_scrapy.feed.ref_id import parse_ref_id
+from miso_scrapy.items import Filed
+from miso_scrapy.last_success import LastSuccess
 from miso_scrapy.options import Options
-from miso_scrapy.outcomes import REQUESTS, SHARED, Outcome, exit_status
+from miso_scrapy.outcomes import GOOD, REQUESTS, SHARED, Dropped, Outcome, candidate_skipped
 from miso_scrapy.pipelines.freshness import NEWEST
 from miso_scrapy.registry.client import RegistryUnavailable
 
@@ -30,7 +33,8 @@ _HELP = {
     "miso_snapshot_age_seconds": "Age of the newest snapshot that the feed gave to the run",
     "miso_stored_bytes": "Bytes that the run stored",
     "miso_run_duration_seconds": "How long the run took, or has been going on",
-    "miso_last_success_timestamp_seconds": "When a run last ended with exit status 0",
+    "miso_last_success_timestamp_seconds": "When a candidate of the current interval last ended well, "
+    "of a feed that was not stale; 0 for never",
     "miso_outbox_messages": "Messages owed to the Kafka topic",
     "miso_requests": "Requests that the run sent to the feed",
     "miso_shared": "Candidates of the run served by an answer fetched for another",
@@ -42,8 +46,9 @@ _LABELS = ("spider", "environment")
 class Metrics:
     """Write METRICS_FILE at the end of the run, and every METRICS_INTERVAL seconds until then.
 
-    A run that was no success keeps the time of the last one from the file that is there. What is
-    not known, such as the age of a snapshot that was not fetched, is left out.
+    A run that was no success keeps the time of the last one from the file that is there, or 0 where none
+    is known: an alert needs a value to compare with. What else is not known, such as the age of a
+    snapshot that was not fetched, is left out.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -55,8 +60,16 @@ class Metrics:
         self.path = Path(path)
         self.interval = options.metrics_interval
         self.labels = {"spider": crawler.spidercls.name, "environment": options.environment}
+        self._last_success = LastSuccess(
+            crawler.stats,
+            timedelta(seconds=options.publish_delay),
+            timedelta(minutes=options.stale_after),
+        )
         self._writing: asyncio.Future[None] | None = None
         self._told = False
+        crawler.signals.connect(self._scraped, signal=signals.item_scraped)
+        crawler.signals.connect(self._dropped, signal=signals.item_dropped)
+        crawler.signals.connect(self._skipped, signal=candidate_skipped)
         crawler.signals.connect(self._opened, signal=signals.spider_opened)
         # Not engine_stopped, which a run that could not start does not send.
         crawler.signals.connect(self._closed, signal=signals.spider_closed)
@@ -65,6 +78,20 @@ class Metrics:
     def from_crawler(cls, crawler: Crawler) -> Metrics:
         """Make it for *crawler*."""
         return cls(crawler)
+
+    def _scraped(self, item: Any) -> None:
+        if isinstance(item, Filed):
+            self._ended_well(datetime.fromisoformat(item.candidate))
+
+    def _dropped(self, item: Any, exception: BaseException) -> None:
+        if isinstance(exception, Dropped) and exception.outcome in GOOD:
+            self._ended_well(item.candidate)
+
+    def _skipped(self, identifier: str) -> None:
+        self._ended_well(candidate_of(identifier))
+
+    def _ended_well(self, candidate: datetime) -> None:
+        self._last_success.ended_well(candidate, datetime.now(UTC))
 
     def _opened(self) -> None:
         self._writing = asyncio.ensure_future(self._keep_writing())
@@ -99,9 +126,10 @@ class Metrics:
     def _outcomes(self) -> dict[str, int]:
         return {outcome: self.crawler.stats.get_value(outcome.stat, 0) for outcome in Outcome}
 
-    def _values(self) -> dict[str, float]:
+    def _values(self) -> dict[str, float | None]:
+        """Return the values; None for one that stays as it was, or 0."""
         stats, now = self.crawler.stats.get_stats(), datetime.now(UTC)
-        values = {
+        values: dict[str, float | None] = {
             "miso_stored_bytes": stats.get("miso/stored_bytes", 0),
             "miso_outbox_messages": stats.get("miso/outbox", 0),
             "miso_requests": stats.get(REQUESTS, 0),
@@ -112,13 +140,14 @@ class Metrics:
         if newest := stats.get(NEWEST):
             age = now - parse_ref_id(newest)
             values["miso_snapshot_age_seconds"] = age.total_seconds()
-        if exit_status(stats) == 0:
-            values[_LAST_SUCCESS] = now.timestamp()
+        if hasattr(self.crawler.spider, "candidates"):  # a requeue has none that are of now
+            success = self._last_success.at
+            values[_LAST_SUCCESS] = success.timestamp() if success else None
         return values
 
 
 def _write(
-    path: Path, labels: dict[str, str], outcomes: dict[str, int], values: dict[str, float]
+    path: Path, labels: dict[str, str], outcomes: dict[str, int], values: dict[str, float | None]
 ) -> None:
     """Write *path*, all or nothing. Raises OSError."""
     from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
@@ -135,7 +164,9 @@ def _write(
             if metric.name == _LAST_SUCCESS and set(sample.labels) == set(_LABELS):
                 gauges[_LAST_SUCCESS].labels(**sample.labels).set(sample.value)
     for name, value in values.items():
-        gauges[name].labels(**labels).set(value)
+        gauge = gauges[name].labels(**labels)  # 0 until it is set
+        if value is not None:
+            gauge.set(value)
     write_to_textfile(str(path), registry)
 
 

@@ -11,7 +11,7 @@ from scrapy import Request
 from scrapy.crawler import Crawler
 
 from miso_scrapy.extensions.archive import Archive
-from miso_scrapy.outcomes import CANDIDATES, Outcome
+from miso_scrapy.outcomes import CANDIDATES, Outcome, candidate_skipped
 from miso_scrapy.registry.client import RegistryUnavailable, Step
 from miso_scrapy.store import StoreUnavailable
 
@@ -87,6 +87,8 @@ class ClaimMiddleware:
             )
         if step not in (Step.CLAIMED, Step.HELD):
             self.crawler.stats.inc_value(outcome.stat)
+            if outcome is Outcome.SKIPPED:
+                self.crawler.signals.send_catch_log(candidate_skipped, identifier=identifier)
         return step
 
 
