@@ -29,7 +29,7 @@ _OTHER_ADDRESS = 64
 
 _CHECK_SERVER = "check MISO_API_URL, and who answers in MISO's place"
 _CHECK_CLOCK = "check this machine's clock"
-_SHOWN = 100  # characters of a name: the certificate's maker chose it
+_SHOWN = 200  # characters of a name: the certificate's maker chose it
 
 
 # --- What is trusted ----------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def _no_issuer(chain: list[x509.Certificate]) -> tuple[str, str]:
         last = issuers[0]
         others.remove(last)
     issuer, subject = _text(last.issuer), _text(last.subject)
-    fix = f"put the certificate of {issuer}, in PEM, into MISO_CA_FILE"
+    fix = f"put the certificate of {issuer} into a PEM file, and its path into MISO_CA_FILE"
     if place := _issuers_place(last):
         fix += f" (it is at {place})"
     if last is chain[0] and last.issuer != last.subject:
@@ -175,7 +175,7 @@ def _no_issuer(chain: list[x509.Certificate]) -> tuple[str, str]:
         why = f"is where the chain of {_text(chain[0].subject)} ends"
     return (
         f"a certificate of an unknown root ({issuer} {why}, and is not trusted)",
-        f"{_CHECK_SERVER}, or {fix}",
+        f"{_CHECK_SERVER}, and if you trust that, {fix}",
     )
 
 

@@ -110,6 +110,7 @@ def test_certifis_roots_are_trusted_where_the_system_has_none(ask, tmp_path, roo
     assert ask(leaf, between, env=path, cold=True) == ("", "")
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number which wasn't positive")
 def test_every_root_of_certifi_is_known_to_both(monkeypatch, bare):
     for name, value in bare.items():
         monkeypatch.setenv(name, value)
