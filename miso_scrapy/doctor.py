@@ -24,12 +24,12 @@ from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 
 from miso_scrapy import settings as defaults
 from miso_scrapy.connections import connect_registry, feed_turns, open_registry, open_store
-from miso_scrapy.extensions.secrets import masked, secrets_in
 from miso_scrapy.feed.document import ROOT
 from miso_scrapy.feed.ref_id import iso_utc, parse_ref_id
 from miso_scrapy.feed.shape import ARRAYS, NotJSON, decode, error_in, normalise
 from miso_scrapy.feed.turns import PATIENCE, Answer, Shared, Turn, Wait, retry_after
 from miso_scrapy.feed.validation import problem
+from miso_scrapy.masking import MASK, masked, masked_url, secrets_in
 from miso_scrapy.notify import security_options
 from miso_scrapy.options import Options
 from miso_scrapy.outcomes import count
@@ -95,10 +95,11 @@ def _value(settings: BaseSettings, name: str) -> str:
 def _shown(settings: BaseSettings, name: str) -> str:
     value = _value(settings, name)
     if value and re.search("PASSWORD|SECRET|TOKEN", name):
-        return "***"
+        return MASK
     if name.endswith("_URL"):  # a login, or a key in the query; also in what is no URL
-        value = re.sub(r"^([a-z]+://)?.*@", r"\1***@", value)
-        value = re.sub(r"[?#].*", "?***", value)
+        value = masked_url(value)
+        if "://" not in value:
+            value = re.sub(".*@", f"{MASK}@", value)
     return masked(value, secrets_in(settings))
 
 

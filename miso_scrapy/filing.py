@@ -9,6 +9,7 @@ from miso_scrapy.feed.document import key_of, unpack
 from miso_scrapy.feed.fingerprint import fingerprint
 from miso_scrapy.feed.ref_id import iso_utc
 from miso_scrapy.items import Filed
+from miso_scrapy.masking import masked_url
 
 
 def identifier_in(key: str) -> str | None:
@@ -36,7 +37,7 @@ def filed_from(identifier: str, location: str, body: bytes) -> Filed:
         ref_id=data["RefId"],
         candidate=iso_utc(candidate_of(identifier)),
         collected_at=str(metadata.get("collected_at", "")),
-        source_url=str(metadata.get("source_url", "")),
+        source_url=masked_url(str(metadata.get("source_url", ""))),
         covered=bool(metadata.get("covered", True)),
         etag=hashlib.md5(body, usedforsecurity=False).hexdigest(),
         size=len(body),

@@ -9,6 +9,7 @@ from typing import Any
 
 from miso_scrapy.feed.candidate import identifier
 from miso_scrapy.feed.shape import decode, normalise, source_ref_id
+from miso_scrapy.masking import masked_url
 from miso_scrapy.outcomes import Dropped
 
 
@@ -21,6 +22,7 @@ class Snapshot:
     body: bytes
     """The answer as it came."""
     source_url: str
+    """Where it came from, kept without login and the values of its query: they may be secret."""
     collected_at: datetime
     data: Any = None
     """The snapshot in the documented shape; values in MW."""
@@ -34,6 +36,9 @@ class Snapshot:
     """The identifier that this content is stored under: its candidate's own, but for a takeover."""
     quarantined: str = ""
     """The key it is kept under, where it comes from the quarantine."""
+
+    def __post_init__(self) -> None:
+        self.source_url = masked_url(self.source_url)
 
     @property
     def identifier(self) -> str:

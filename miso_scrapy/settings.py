@@ -70,6 +70,9 @@ MISO_CA_FILE = os.environ.get("MISO_CA_FILE", "")
 DOWNLOAD_MAXSIZE = 5_000_000
 DOWNLOAD_WARNSIZE = 1_000_000
 
+# A redirection to another host does not tell it where we came from: MISO_API_URL may hold a key.
+REFERRER_POLICY = "same-origin"
+
 # Nothing listens; neither extension is in EXTENSIONS_BASE, besides.
 TELNETCONSOLE_ENABLED = False
 REMOTE_CONTROL_ENABLED = False

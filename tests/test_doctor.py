@@ -147,7 +147,11 @@ def test_all_is_broken_and_no_secret_is_shown(doctor, bucket):
     assert "KAFKA_BROKERS" in seen.fixes["Kafka topic"]
     assert seen.settings["KAFKA_SASL_PASSWORD"] == ("***", "environment")
     assert seen.settings["AWS_SECRET_ACCESS_KEY"] == ("***", "-s")
-    assert re.fullmatch(r"redis://\*\*\*@127.0.0.1:\d+/0\?\*\*\*", seen.settings["REDIS_URL"][0])
+    shown, _ = seen.settings["MISO_API_URL"]
+    assert re.fullmatch(r"http://\*\*\*@127.0.0.1:\d+/api\?key=\*\*\*", shown)
+    assert re.fullmatch(
+        r"redis://\*\*\*@127.0.0.1:\d+/0\?password=\*\*\*", seen.settings["REDIS_URL"][0]
+    )
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ class Command(ScrapyCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Check, and print a line as soon as it is known."""
         from miso_scrapy.doctor import Result, findings, settings_in_use
-        from miso_scrapy.extensions.secrets import masked, secrets_in
+        from miso_scrapy.masking import masked, secrets_in
 
         assert self.settings is not None
         if args:

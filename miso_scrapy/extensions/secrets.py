@@ -2,57 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-from collections.abc import Iterable
-from urllib.parse import unquote, urlsplit
 
 from scrapy import signals
 from scrapy.crawler import Crawler
-from scrapy.settings import BaseSettings
 
-_SECRETS = (
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "KAFKA_SASL_PASSWORD",
-    "KAFKA_SSL_PASSWORD",
-    "SPIDERMON_SLACK_SENDER_TOKEN",
-    "SPIDERMON_DISCORD_WEBHOOK_URL",
-    "SPIDERMON_TELEGRAM_SENDER_TOKEN",
-    "SPIDERMON_SMTP_PASSWORD",
-    "SPIDERMON_SENTRY_DSN",
-    "SPIDERMON_AWS_SECRET_ACCESS_KEY",
-)
+from miso_scrapy.masking import masked, secrets_in
+
 _TRACEBACKS = logging.Formatter()
-_URLS = ("REDIS_URL", "MISO_API_URL", "AWS_ENDPOINT_URL", "HTTP_PROXY", "HTTPS_PROXY")
-
-
-def secrets_in(settings: BaseSettings) -> set[str]:
-    """Return the secret values that the settings and the environment hold."""
-    found = set()
-    for name in _SECRETS:
-        found |= {str(settings.get(name) or ""), os.environ.get(name, "")}
-    for name in _URLS:
-        for url in (str(settings.get(name) or ""), os.environ.get(name, "")):
-            try:
-                netloc = urlsplit(url).netloc
-            except ValueError:  # no URL: what is secret in it cannot be told
-                found.add(url)
-                continue
-            _, _, password = netloc.rpartition("@")[0].partition(":")
-            found |= {password, unquote(password)}
-    webhook = str(settings.get("SPIDERMON_DISCORD_WEBHOOK_URL") or "")
-    with contextlib.suppress(ValueError):
-        found.add(urlsplit(webhook).path.strip("/"))  # which is all that some errors show of it
-    return found - {""}
-
-
-def masked(text: str, secrets: Iterable[str]) -> str:
-    """Return *text* with each secret replaced by asterisks, the longest first."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
 
 
 class MaskSecrets:

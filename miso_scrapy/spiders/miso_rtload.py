@@ -34,6 +34,7 @@ from miso_scrapy.feed.candidate import (
 )
 from miso_scrapy.feed.shape import NotJSON, error_in
 from miso_scrapy.items import Snapshot
+from miso_scrapy.masking import masked_url
 from miso_scrapy.options import Options, flag
 from miso_scrapy.outcomes import Dropped, Outcome
 from miso_scrapy.spiders import refuse
@@ -137,7 +138,7 @@ class MisoRtloadSpider(Spider):
         if error := error_in(response.body):
             snapshot.trouble = Dropped(
                 Outcome.FAILED,
-                f"HTTP 200 with {error} from {response.url}{_tries(response.meta)}; {_AGAIN}",
+                f"HTTP 200 with {error} from {snapshot.source_url}{_tries(response.meta)}; {_AGAIN}",
                 together=response.meta.get("failed_together", False),
             )
             yield snapshot
@@ -146,7 +147,8 @@ class MisoRtloadSpider(Spider):
             snapshot.read()
         except NotJSON as problem:
             snapshot.trouble = Dropped(
-                Outcome.INVALID, f"{problem}; if this goes on, look at {response.url} in a browser"
+                Outcome.INVALID,
+                f"{problem}; if this goes on, look at {snapshot.source_url} in a browser",
             )
         yield snapshot
 
@@ -166,7 +168,7 @@ class MisoRtloadSpider(Spider):
             collected_at=datetime.now(UTC),
             trouble=Dropped(
                 Outcome.FAILED,
-                f"{reason} from {request.url}{_tries(request.meta)}; {advice}",
+                f"{reason} from {masked_url(request.url)}{_tries(request.meta)}; {advice}",
                 log_level=level,
                 together=request.meta.get("failed_together", False),
             ),
