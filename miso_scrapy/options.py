@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from scrapy.settings import BaseSettings
 
+from miso_scrapy import settings as defaults
+from miso_scrapy.masking import masked_url
 from miso_scrapy.tls import check_ca_file
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 MISO = "misoenergy.org"
 MISO_ASKS = 60
 """Seconds that MISO asks to leave between two requests."""
+# As boto3 takes it: a name, or the ARN of an access point.
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[\w:/.-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -84,8 +90,8 @@ class Options:
             publish_delay=_number(settings, "MISO_PUBLISH_DELAY"),
             require_coverage=_flag(settings, "MISO_REQUIRE_COVERAGE"),
             environment=environment,
-            data_dir=Path(settings.get("MISO_DATA_DIR") or "data").absolute(),
-            s3_bucket=settings.get("S3_BUCKET", ""),
+            data_dir=data_dir(settings),
+            s3_bucket=_bucket(settings),
             redis_url=_redis_url(settings),
             registry_ttl_days=_positive(settings, "REGISTRY_TTL_DAYS"),
             claim_ttl=_positive(settings, "REGISTRY_CLAIM_TTL"),
@@ -96,6 +102,24 @@ class Options:
             stale_after=_positive(settings, "MISO_STALE_AFTER"),
             max_503=_whole(settings, "MISO_MAX_503"),
         )
+
+
+def variables() -> list[str]:
+    """Return the settings that have an environment variable: settings.py is the one list of them."""
+    return re.findall(r"environ\.get\(\s*\"(\w+)\"", inspect.getsource(defaults))
+
+
+def data_dir(settings: BaseSettings) -> Path:
+    """Return MISO_DATA_DIR; where it is empty, its default. Raises ValueError."""
+    text = str(settings.get("MISO_DATA_DIR") or "data")
+    return local_path("MISO_DATA_DIR", text, "; for a bucket, set S3_BUCKET").absolute()
+
+
+def local_path(name: str, text: str, advice: str = "") -> Path:
+    """Return *text*, given as *name*, as a path. Raises ValueError for an address such as s3://."""
+    if "://" in text:
+        raise ValueError(f"{name} must be a local path, not {masked_url(text)}{advice}")
+    return Path(text)
 
 
 def flag(name: str, text: str) -> bool:
@@ -146,6 +170,18 @@ def _min_interval(settings: BaseSettings, api_url: str) -> float:
             f"for {host}: MISO asks for no more than one request per minute"
         )
     return seconds
+
+
+def _bucket(settings: BaseSettings) -> str:
+    bucket: str = settings.get("S3_BUCKET", "")
+    if bucket.lower().startswith("s3://"):
+        name = masked_url(bucket)[len("s3://") :].partition("/")[0]
+        raise ValueError(f"S3_BUCKET must be a bucket's name, without s3://: use {name}")
+    if bucket and not _BUCKET.fullmatch(bucket):
+        raise ValueError(
+            f"S3_BUCKET must be a bucket's name, such as miso-archive, not {masked_url(bucket)[:60]}"
+        )
+    return bucket
 
 
 def _redis_url(settings: BaseSettings) -> str:

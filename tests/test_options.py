@@ -95,8 +95,54 @@ def test_a_relative_data_directory_is_below_the_working_directory(given, tmp_pat
     assert given(MISO_DATA_DIR="over/there").data_dir == tmp_path / "over/there"
 
 
-def test_the_bucket_is_an_option(given):
-    assert given(S3_BUCKET="archive").s3_bucket == "archive"
+@pytest.mark.parametrize("empty", ["", None])
+def test_an_empty_data_directory_is_the_default(options, tmp_path, monkeypatch, empty):
+    monkeypatch.chdir(tmp_path)
+    assert options(MISO_DATA_DIR=empty).data_dir == tmp_path / "data"
+    assert options(env={"MISO_DATA_DIR": ""}).data_dir == tmp_path / "data"
+
+
+def test_the_delay_of_publication_is_an_option_and_may_be_none(given):
+    assert given(MISO_PUBLISH_DELAY="12.5").publish_delay == 12.5
+    assert given(MISO_PUBLISH_DELAY="0").publish_delay == 0
+
+
+@pytest.mark.parametrize("text", ["", "abc", "-1", "nan", "inf", "1 minute"])
+def test_a_delay_of_publication_that_is_no_number_is_refused(given, text):
+    with pytest.raises(ValueError, match=r"\AMISO_PUBLISH_DELAY.*\Z"):
+        given(MISO_PUBLISH_DELAY=text)
+
+
+@pytest.mark.parametrize(
+    "bucket",
+    ["archive", "my.archive-2", "arn:aws:s3:us-east-1:123456789012:accesspoint/archive"],
+)
+def test_the_bucket_is_an_option(given, bucket):
+    assert given(S3_BUCKET=bucket).s3_bucket == bucket
+
+
+@pytest.mark.parametrize("bucket", ["s3://archive", "s3://archive/", "S3://archive/load"])
+def test_a_bucket_with_its_scheme_is_told_the_name(given, bucket):
+    with pytest.raises(ValueError, match=r"\AS3_BUCKET.*without s3://: use archive\Z"):
+        given(S3_BUCKET=bucket)
+
+
+@pytest.mark.parametrize("bucket", ["archive/load", "https://archive.s3.amazonaws.com", "a b", "ä"])
+def test_a_bucket_that_is_no_name_is_refused(given, bucket):
+    with pytest.raises(ValueError, match=r"\AS3_BUCKET must be a bucket's name.*\Z") as error:
+        given(S3_BUCKET=bucket)
+    assert len(str(error.value)) < 120
+
+
+def test_a_login_in_a_bucket_s_address_is_not_repeated(given):
+    with pytest.raises(ValueError, match="S3_BUCKET") as error:
+        given(S3_BUCKET="s3://AKIA:hunter2@archive")
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_data_directory_that_is_a_bucket_is_refused(given):
+    with pytest.raises(ValueError, match=r"\AMISO_DATA_DIR must be a local path.*S3_BUCKET\Z"):
+        given(MISO_DATA_DIR="s3://archive")
 
 
 @pytest.mark.parametrize(("text", "required"), [("0", False), ("1", True), ("false", False)])
