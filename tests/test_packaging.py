@@ -1,6 +1,7 @@
 """What is deployed: the egg, the requirements, the rooms' imports, the settings' names."""
 
 import configparser
+import ensurepip
 import json
 import os
 import re
@@ -21,6 +22,8 @@ from packaging.utils import canonicalize_name
 from tests.clone import clone_to
 from tests.conftest import FOREIGN, PROJECT
 
+# Python 3.11 brings setuptools 65, which reads no SPDX expression; later ones bring none.
+BUNDLED = sorted(Path(ensurepip.__file__).with_name("_bundled").glob("setuptools-*.whl"))
 # What scrapyd-deploy writes where a project has no setup.py.
 SETUP = """\
 # Automatically created by: scrapyd-deploy
@@ -87,6 +90,22 @@ def test_the_egg_holds_every_module_and_the_schema_and_no_tests(egg):
     assert {name for name in names if name.endswith(".py")} >= modules
     assert "miso_scrapy/schemas/realtime_total_load.json" in names
     assert {Path(name).parts[0] for name in names} == {"miso_scrapy", "EGG-INFO"}
+
+
+@pytest.mark.parametrize("setuptools", [None, *BUNDLED], ids=lambda path: path and path.name)
+def test_scrapyd_deploy_builds_the_egg_without_complaint(tmp_path, setuptools):
+    """With the setuptools of this environment, and with the one that Python itself brings."""
+    copy = clone_to(tmp_path / "project")
+    deploy = str(Path(sys.executable).with_name("scrapyd-deploy"))
+    env = {"PYTHONPATH": str(setuptools)} if setuptools else {}
+    built = _python(deploy, "--debug", "--build-egg", "project.egg", cwd=copy, env=env)
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert zipfile.is_zipfile(copy / "project.egg")
+    assert "license" not in built.stderr.lower()
+    with zipfile.ZipFile(copy / "project.egg") as egg:
+        told = egg.read("EGG-INFO/PKG-INFO").decode()
+    assert re.search(r"^License(-Expression)?: MIT$", told, re.MULTILINE)
+    assert "EGG-INFO/LICENSE" in told or "License-File: LICENSE" in told
 
 
 def test_the_egg_names_its_settings(egg):
