@@ -6,10 +6,10 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-import scrapy.utils.log
 from pythonjsonlogger.json import JsonFormatter
 from scrapy import Request
 from scrapy.settings import BaseSettings
+from scrapy.utils.log import TopLevelFormatter
 
 from miso_scrapy.feed.candidate import candidate_of
 from miso_scrapy.feed.ref_id import iso_utc
@@ -37,18 +37,47 @@ def is_json(settings: BaseSettings) -> bool:
     return bool(settings.get("LOG_FORMAT") == "json")
 
 
-def install() -> None:
-    """Let Scrapy's log handler understand LOG_FORMAT=json.
+class JSONLog:
+    """Log to where the settings say, in JSON, instead of Scrapy's handler.
 
-    Scrapy makes that handler several times over, with a formatter that knows format strings only.
-    So it is taught where it makes the formatter: then every line is JSON, from the first one on.
+    That one knows format strings only. Scrapy asks its add-ons before it makes it, below a command as
+    in a script: so every line is JSON, from the first one on.
+    https://docs.scrapy.org/en/latest/topics/addons.html
     """
-    plain = scrapy.utils.log._get_formatter
 
-    def formatter(handler: logging.Handler, settings: Any) -> logging.Formatter:
-        return CandidateFormatter() if is_json(settings) else plain(handler, settings)
+    handler: logging.Handler | None = None
+    """The one of this process."""
 
-    scrapy.utils.log._get_formatter = formatter
+    @classmethod
+    def update_pre_crawler_settings(cls, settings: BaseSettings) -> None:
+        """Make the handler, and tell Scrapy to make none."""
+        root = logging.getLogger()
+        if cls.handler is not None:  # of a CrawlerProcess before
+            root.removeHandler(cls.handler)
+            cls.handler.close()
+            cls.handler = None
+        if not is_json(settings):
+            return
+        settings.set("LOG_INSTALL_ROOT_HANDLER", False, priority="cmdline")
+        cls.handler = _handler(settings)
+        root.setLevel(logging.NOTSET)
+        root.addHandler(cls.handler)
+
+
+def _handler(settings: BaseSettings) -> logging.Handler:
+    handler: logging.Handler
+    if name := settings.get("LOG_FILE"):
+        mode = "a" if settings.getbool("LOG_FILE_APPEND") else "w"
+        handler = logging.FileHandler(name, mode=mode, encoding=settings.get("LOG_ENCODING"))
+    elif settings.getbool("LOG_ENABLED"):
+        handler = logging.StreamHandler()
+    else:
+        handler = logging.NullHandler()
+    handler.setFormatter(CandidateFormatter())
+    handler.setLevel(settings.get("LOG_LEVEL"))
+    if settings.getbool("LOG_SHORT_NAMES"):
+        handler.addFilter(TopLevelFormatter(["scrapy"]))
+    return handler
 
 
 def _about(record: logging.LogRecord) -> dict[str, Any]:

@@ -231,5 +231,6 @@ LOG_LEVEL = os.environ.get("LOG_LEVEL", "INFO")
 # json, one object a line, for what collects logs; or a format string of Python's logging. Default:
 # lines for people. Environment: LOG_FORMAT
 LOG_FORMAT = os.environ.get("LOG_FORMAT", "%(asctime)s [%(name)s] %(levelname)s: %(message)s")
+ADDONS = {"miso_scrapy.jsonlog.JSONLog": 0}
 # One line per candidate, without its payload.
 LOG_FORMATTER = "miso_scrapy.logformatter.OneLineFormatter"

@@ -1,7 +1,11 @@
 """LOG_FORMAT=json: every line of the log is one JSON object."""
 
 import json
+import subprocess
+import sys
 from datetime import datetime
+
+import pytest
 
 NOON = "2025-12-05T12:00:00+00:00"
 SECRET = "hunter2-0ff"
@@ -68,3 +72,54 @@ def test_other_commands_understand_it_and_a_format_that_is_none_is_refused(scrap
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "LOG_FORMAT" in done.stderr
+
+
+SCRIPT = """
+from scrapy.crawler import CrawlerProcess
+from scrapy.utils.project import get_project_settings
+
+settings = get_project_settings()
+{given}
+process = CrawlerProcess(settings)
+process.crawl("miso_rtload", start="2025-12-05T12:00", end="2025-12-05T12:00")
+process.start()
+"""
+
+
+@pytest.mark.parametrize("given", ["environment", "setting"])
+def test_a_script_with_a_crawler_process_logs_json_from_the_first_line_on(
+    given, environment, feed, tmp_path
+):
+    feed.set(clock=NOON)
+    env = {**environment, "LOG_LEVEL": "DEBUG"}
+    line = ""
+    if given == "environment":
+        env["LOG_FORMAT"] = "json"
+    else:
+        line = "settings.set('LOG_FORMAT', 'json')"
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(given=line)],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    found = records(done.stderr)
+    assert "started (bot: miso_scrapy)" in found[0]["message"]
+    assert "Spider closed (finished)" in [line["message"] for line in found]
+    assert outcomes(found) == {"12:00": "stored"}
+    assert done.stdout == ""
+
+
+def test_json_goes_where_scrapy_s_settings_of_the_log_say(crawl, feed, tmp_path):
+    feed.set(clock=NOON)
+    log = tmp_path / "run.log"
+    log.write_text("before\n")
+    given = {"LOG_FORMAT": "json", "LOG_FILE": log, "LOG_FILE_APPEND": "0", "LOG_LEVEL": "WARNING"}
+    assert crawl(start=NOON, end=NOON, settings=given).status == 0
+    assert records(log.read_text()) == []
+    assert crawl(start=NOON, end=NOON, settings={"LOG_FORMAT": "json", "LOG_ENABLED": 0}).log == ""
+    short = crawl(start=NOON, end=NOON, settings={"LOG_FORMAT": "json", "LOG_SHORT_NAMES": 1})
+    assert "scrapy.core.engine" not in {line["logger"] for line in records(short.log)}
