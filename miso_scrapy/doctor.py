@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import logging
 import os
 import re
@@ -30,8 +29,9 @@ from miso_scrapy.feed.shape import ARRAYS, NotJSON, decode, error_in, normalise
 from miso_scrapy.feed.turns import PATIENCE, Answer, Shared, Turn, Wait, retry_after
 from miso_scrapy.feed.validation import problem
 from miso_scrapy.masking import MASK, masked, masked_url, secrets_in
+from miso_scrapy.mistyped import warnings_about
 from miso_scrapy.notify import security_options
-from miso_scrapy.options import Options
+from miso_scrapy.options import Options, variables
 from miso_scrapy.outcomes import count
 from miso_scrapy.registry.client import RegistryInUse, RegistryUnavailable
 from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
@@ -80,7 +80,7 @@ def settings_in_use(settings: BaseSettings) -> list[tuple[str, str, str]]:
 
     ``settings.py`` is the one list of them; boto3 reads the ``AWS_`` ones by itself.
     """
-    ours = re.findall(r"environ\.get\(\s*\"(\w+)\"", inspect.getsource(defaults))
+    ours = variables()
     given = {name for name in (*os.environ, *settings) if name.startswith("AWS_")}
     boto3s = sorted(name for name in given - {*ours} if _value(settings, name))
     return [
@@ -116,6 +116,8 @@ def _source(settings: BaseSettings, name: str) -> str:
 
 def findings(settings: BaseSettings) -> Iterator[Finding]:
     """Check one thing after the other."""
+    for warning in warnings_about(settings):
+        yield Finding("settings", Result.NOTE, warning)
     try:
         options = Options.from_settings(settings)
         security_options(settings)

@@ -189,6 +189,7 @@ EXTENSIONS_BASE = {
 }
 EXTENSIONS = {
     "miso_scrapy.extensions.secrets.MaskSecrets": 0,
+    "miso_scrapy.extensions.mistyped.Mistyped": 5,
     "miso_scrapy.extensions.archive.Archive": 10,
     "miso_scrapy.extensions.quarantine.Quarantine": 15,
     "miso_scrapy.extensions.outcomes.Outcomes": 20,
