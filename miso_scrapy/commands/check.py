@@ -1,17 +1,33 @@
-"""`scrapy check`, which says whether it judges a shared answer or waits for its turn."""
+"""`scrapy check`: the contracts of the spiders, with usage errors in one line."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import sys
 
 from scrapy.commands.check import Command as CheckCommand
 
+from miso_scrapy.commands import StrictUsage
+from miso_scrapy.commands.crawl import check_run
 from miso_scrapy.downloadermiddlewares import feed_access
+from miso_scrapy.spiders.miso_rtload import MisoRtloadSpider
 
 
-class Command(CheckCommand):
-    """Scrapy's command, which logs nothing, with the lines about the access to the feed."""
+class Command(StrictUsage, CheckCommand):
+    """Scrapy's command: 0 when every contract holds, 1 when one does not, 2 for wrong usage.
+
+    It logs nothing but whether it judges a shared answer or waits for its turn at the feed.
+    """
+
+    most_words = sys.maxsize
+
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        """Refuse what cannot work before anything is started."""
+        super().process_options(args, opts)
+        assert self.settings is not None
+        for name in args or [MisoRtloadSpider.name]:
+            check_run(self.name, self.settings, name, opts.spargs)
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Check the contracts."""

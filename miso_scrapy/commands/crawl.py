@@ -5,38 +5,67 @@ from __future__ import annotations
 import argparse
 
 from scrapy.commands.crawl import Command as CrawlCommand
+from scrapy.settings import BaseSettings
 from scrapy.spiderloader import get_spider_loader
 
-from miso_scrapy.commands import usage_error
+from miso_scrapy.commands import StrictUsage, usage_error
 from miso_scrapy.notify import security_options
 from miso_scrapy.options import Options
 from miso_scrapy.outcomes import exit_status
 
+# The arguments of miso_rtload, which may be taken for options, each with an example.
+_ARGUMENTS = {
+    "start": "2025-12-05",
+    "end": "2025-12-06",
+    "force": "1",
+    "skip_hash_check": "1",
+}
 
-class Command(CrawlCommand):
+
+def check_run(command: str, settings: BaseSettings, name: str, spargs: dict[str, str]) -> None:
+    """End with a usage error unless the spider *name* can run with *settings* and *spargs*."""
+    try:
+        spidercls = get_spider_loader(settings).load(name)
+    except KeyError:
+        usage_error(command, f"there is no spider {name}: there is miso_rtload")
+    try:
+        Options.from_settings(settings)
+        security_options(settings)
+        spidercls(**spargs)
+    except (ValueError, TypeError) as error:
+        usage_error(command, error)
+
+
+class Command(StrictUsage, CrawlCommand):
     """Scrapy's command: 0 when every candidate is filed, 1 when one is not, 2 for wrong usage."""
+
+    most_words = 1
+    warns = False
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         """Refuse what cannot work before anything is started."""
         super().process_options(args, opts)
         assert self.settings is not None
-        if len(args) != 1:
-            usage_error("crawl", "give one spider: scrapy crawl miso_rtload")
-        try:
-            spidercls = get_spider_loader(self.settings).load(args[0])
-        except KeyError:
-            usage_error("crawl", f"there is no spider {args[0]}: there is miso_rtload")
-        try:
-            Options.from_settings(self.settings)
-            security_options(self.settings)
-            spidercls(**opts.spargs)
-        except (ValueError, TypeError) as error:
-            usage_error("crawl", error)
+        check_run(self.name, self.settings, self.spider(args), opts.spargs)
+
+    def advice(self, unknown: str) -> str:
+        """Return how to give an argument of the spider, where *unknown* is one."""
+        name, _, value = unknown.lstrip("-").partition("=")
+        name = name.replace("-", "_")
+        if example := _ARGUMENTS.get(name):
+            return f"use -a {name}={value or example}"
+        return super().advice(unknown)
+
+    def spider(self, args: list[str]) -> str:
+        """Return the name of the spider to run."""
+        if not args:
+            usage_error(self.name, "give one spider: scrapy crawl miso_rtload")
+        return args[0]
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Run the spider, and set the exit status by the outcomes of its candidates."""
         assert self.crawler_process is not None
-        crawler = self._create_crawler(args[0])
+        crawler = self._create_crawler(self.spider(args))
         self.crawler_process.crawl(crawler, **opts.spargs)
         self.crawler_process.start()
         failed = self.crawler_process.bootstrap_failed

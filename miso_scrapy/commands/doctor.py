@@ -6,12 +6,13 @@ import argparse
 
 from scrapy.commands import ScrapyCommand
 
-from miso_scrapy.commands import usage_error
+from miso_scrapy.commands import StrictUsage
 
 
-class Command(ScrapyCommand):
+class Command(StrictUsage, ScrapyCommand):
     """Print what is found, check by check; exit status 1 if one fails."""
 
+    warns = False
     requires_project = True
     requires_crawler_process = False
 
@@ -25,8 +26,6 @@ class Command(ScrapyCommand):
         from miso_scrapy.masking import masked, secrets_in
 
         assert self.settings is not None
-        if args:
-            usage_error("doctor", f"{args[0]} is no option: see scrapy doctor --help")
         secrets = secrets_in(self.settings)
 
         def show(*cells: str, widths: tuple[int, ...]) -> None:

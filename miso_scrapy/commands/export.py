@@ -8,6 +8,7 @@ from pathlib import Path
 
 from miso_scrapy.dataset.archive import DayFiles, DayRange
 from miso_scrapy.dataset.command import DatasetCommand, progress
+from miso_scrapy.options import local_path
 from miso_scrapy.outcomes import count
 from miso_scrapy.store import Store
 from miso_scrapy.store.directory import DirectoryStore
@@ -39,7 +40,7 @@ class Command(DatasetCommand):
         """Refuse a target that is not, or cannot be, what the format needs."""
         if not opts.output:
             raise ValueError("-o is missing: say where to, such as -o tables")
-        target = Path(opts.output)
+        target = local_path("-o", opts.output)
         if opts.format == "parquet" and target.exists() and not target.is_dir():
             raise ValueError(f"{target} is no directory: the tables need one")
         if opts.format == "csv" and target.exists() and not target.is_file():

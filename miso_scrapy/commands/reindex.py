@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from scrapy.commands import ScrapyCommand
 
 from miso_scrapy import quarantine
-from miso_scrapy.commands import usage_error
+from miso_scrapy.commands import StrictUsage, usage_error
 from miso_scrapy.connections import open_registry, open_store
 from miso_scrapy.feed.document import ROOT, UnreadableDocument
 from miso_scrapy.filing import filed_from, identifier_in
@@ -24,7 +24,7 @@ from miso_scrapy.store import Store, StoreUnavailable
 _AT_ONCE = 200
 
 
-class Command(ScrapyCommand):
+class Command(StrictUsage, ScrapyCommand):
     """Read every file of the archive, and register what it holds. It may run again, at any time."""
 
     requires_project = True

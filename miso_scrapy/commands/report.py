@@ -14,6 +14,7 @@ from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.whole_file import whole_file
 from miso_scrapy.dataset.workers import workers
 from miso_scrapy.feed.market_day import market_day
+from miso_scrapy.options import local_path
 from miso_scrapy.outcomes import count
 from miso_scrapy.store import Store
 
@@ -36,7 +37,7 @@ class Command(DatasetCommand):
         """Refuse a target that cannot be a page."""
         if not opts.output:
             raise ValueError("-o is missing: say where to, such as -o report.html")
-        if Path(opts.output).is_dir():
+        if local_path("-o", opts.output).is_dir():
             raise ValueError(f"{opts.output} is a directory: the report is one file")
 
     def work(

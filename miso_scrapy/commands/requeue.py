@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-
+from miso_scrapy.commands import StrictUsage
 from miso_scrapy.commands.crawl import Command as CrawlCommand
 from miso_scrapy.spiders.miso_requeue import MisoRequeueSpider
 
 
 class Command(CrawlCommand):
     """`scrapy crawl miso_requeue`, under a name that says what it does."""
+
+    most_words = 0
 
     def syntax(self) -> str:
         """Return the arguments."""
@@ -19,10 +20,10 @@ class Command(CrawlCommand):
         """Return the description."""
         return "File what is in quarantine and now validates"
 
-    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
-        """Refuse what cannot work before anything is started."""
-        super().process_options([MisoRequeueSpider.name, *args], opts)
+    def advice(self, unknown: str) -> str:
+        """Return what to do instead of *unknown*: the spider takes no arguments."""
+        return StrictUsage.advice(self, unknown)
 
-    def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        """Run the spider."""
-        super().run([MisoRequeueSpider.name], opts)
+    def spider(self, args: list[str]) -> str:
+        """Return the name of the spider to run."""
+        return MisoRequeueSpider.name

@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING
 
 from scrapy.commands import ScrapyCommand
 
-from miso_scrapy.commands import usage_error
+from miso_scrapy.commands import StrictUsage, usage_error
+from miso_scrapy.options import local_path
 from miso_scrapy.outcomes import count
 
 if TYPE_CHECKING:
     from miso_scrapy.simulator.server import Simulator
 
 
-class Command(ScrapyCommand):
+class Command(StrictUsage, ScrapyCommand):
     """Serve simulated snapshots until stopped, or for as long as a command runs."""
 
+    warns = False
     requires_project = True
     requires_crawler_process = False
 
@@ -81,10 +83,12 @@ class Command(ScrapyCommand):
         from miso_scrapy.simulator.server import Fault, Simulator
 
         command = opts.command[1:] if opts.command[:1] == ["--"] else opts.command
-        if args:
-            usage_error("simulate", f"{args[0]} is no option: see scrapy simulate --help")
         if opts.write:
-            _write(Path(opts.write), opts)
+            try:
+                root = local_path("--write", opts.write)
+            except ValueError as error:
+                usage_error("simulate", error)
+            _write(root, opts)
             return
         if opts.start or opts.end:
             usage_error("simulate", "--start and --end belong to --write: the clock is --clock")

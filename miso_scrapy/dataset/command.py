@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from scrapy.commands import ScrapyCommand
 
-from miso_scrapy.commands import usage_error
+from miso_scrapy.commands import StrictUsage, usage_error
 from miso_scrapy.connections import open_store
 from miso_scrapy.dataset.archive import DayFiles, DayRange, days
 from miso_scrapy.dataset.workers import ClusterUnavailable
@@ -24,7 +24,7 @@ from miso_scrapy.store import Store, StoreUnavailable
 T = TypeVar("T")
 
 
-class DatasetCommand(ScrapyCommand):
+class DatasetCommand(StrictUsage, ScrapyCommand):
     """A command that reads market days from the archive that the settings name."""
 
     requires_project = True
@@ -44,16 +44,11 @@ class DatasetCommand(ScrapyCommand):
             help="market day to stop before (default: after the archive's last)",
         )
 
-    @property
-    def name(self) -> str:
-        """The command, as the user calls it."""
-        return type(self).__module__.rpartition(".")[2]
-
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Read the days that are asked for; tell in one line of what goes wrong."""
         assert self.settings is not None
         try:
-            wanted = self._wanted(args, opts)
+            wanted = self._wanted(opts)
             options = Options.from_settings(self.settings)
         except ValueError as error:
             usage_error(self.name, error)
@@ -82,9 +77,7 @@ class DatasetCommand(ScrapyCommand):
         """Do the command's work on the days of *wanted* that are *found*."""
         raise NotImplementedError
 
-    def _wanted(self, args: list[str], opts: argparse.Namespace) -> DayRange:
-        if args:
-            raise ValueError(f"{args[0]} is no option: see scrapy {self.name} --help")
+    def _wanted(self, opts: argparse.Namespace) -> DayRange:
         if missing := [package for package in self.needs if find_spec(package) is None]:
             raise ValueError(
                 f"{missing[0]} is not installed: pip install -r requirements-dataset.txt"
