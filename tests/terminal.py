@@ -9,10 +9,10 @@ import termios
 from tests.conftest import SCRAPY
 
 
-def at_a_terminal(args, directory, environment, columns):
-    """Run `scrapy ARGS...` at a terminal so many *columns* wide; return what it showed."""
+def at_a_terminal(args, directory, environment, rows, columns):
+    """Run `scrapy ARGS...` at a terminal of *rows* by *columns*; return what it showed."""
     ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (25, columns))
+    termios.tcsetwinsize(theirs, (rows, columns))
     process = subprocess.Popen(
         [SCRAPY, *args],
         cwd=directory,

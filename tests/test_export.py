@@ -730,7 +730,7 @@ def test_ctrl_c_ends_it_without_a_word_too_many(tmp_path, environment):
 def test_a_terminal_shows_a_bar_and_a_pipe_none(tmp_path, environment, scrapy):
     for number in range(1, 7):
         known.file(tmp_path / "data", f"2026-06-{number:02d}", "12:00", {"12:00": 1})
-    shown = at_a_terminal(["export", "-o", "tables"], tmp_path, environment, columns=100)
+    shown = at_a_terminal(["export", "-o", "tables"], tmp_path, environment, 0, 0)
     counts = [int(count) for count in re.findall(r"(\d+)/6 ", shown)]
     assert counts == sorted(counts)
     assert (counts[0], counts[-1]) == (0, 6)

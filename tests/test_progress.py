@@ -16,17 +16,17 @@ LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[[\w.]+\] [A-Z]+: ")
 def terminal(tmp_path, environment):
     """Run `scrapy crawl miso_rtload ARGS...` at a terminal; return what it showed."""
 
-    def run(*args, env=None, columns=0):
+    def run(*args, env=None, size=(0, 0)):
         crawl = ["crawl", "miso_rtload", "-s", "MISO_MIN_INTERVAL=0", *args]
-        return at_a_terminal(crawl, tmp_path, {**environment, **(env or {})}, columns)
+        return at_a_terminal(crawl, tmp_path, {**environment, **(env or {})}, *size)
 
     return run
 
 
-@pytest.mark.parametrize("columns", [0, 120], ids=["no width", "120 columns"])
-def test_a_range_at_a_terminal_shows_a_bar_that_log_lines_do_not_tear(terminal, feed, columns):
+@pytest.mark.parametrize("size", [(0, 0), (25, 0), (0, 120), (25, 120)])
+def test_a_range_at_a_terminal_shows_a_bar_that_log_lines_do_not_tear(terminal, feed, size):
     feed.set(clock=START, advance=5, faults=["delay=0*3", "delay=0.5*2"])
-    shown = terminal(*RANGE, columns=columns)
+    shown = terminal(*RANGE, size=size)
     counts = [int(count) for count in BAR.findall(shown)]
     assert counts == sorted(counts)
     assert (counts[0], counts[-1]) == (0, 6)

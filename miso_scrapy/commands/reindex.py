@@ -20,6 +20,7 @@ from miso_scrapy.notify import message_of
 from miso_scrapy.options import Options
 from miso_scrapy.outcomes import count
 from miso_scrapy.store import Store, StoreUnavailable
+from miso_scrapy.terminal import bar_size
 
 _AT_ONCE = 200
 
@@ -67,7 +68,7 @@ async def _reindex(store: Store, options: Options, *, announce: bool) -> int:
         entries = store.entries(ROOT)
         await registry.forget_quarantine()
         # A person sees a bar; a log gets the last line only.
-        with tqdm(unit=" files", disable=None, file=sys.stderr) as progress:
+        with tqdm(unit=" files", disable=None, file=sys.stderr, **bar_size()) as progress:
             while batch := await asyncio.to_thread(
                 lambda: [entry.key for entry in itertools.islice(entries, _AT_ONCE)]
             ):

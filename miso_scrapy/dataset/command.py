@@ -20,6 +20,7 @@ from miso_scrapy.feed.document import ROOT
 from miso_scrapy.options import Options
 from miso_scrapy.outcomes import count
 from miso_scrapy.store import Store, StoreUnavailable
+from miso_scrapy.terminal import bar_size
 
 T = TypeVar("T")
 
@@ -111,7 +112,8 @@ def progress(work: Iterable[T], total: int) -> Iterator[T]:
     """Yield from *work*, with a bar for a person at a terminal."""
     from tqdm import tqdm
 
-    yield from tqdm(work, total=total, unit=" days", disable=None, file=sys.stderr)
+    options = {"unit": " days", "disable": None, "file": sys.stderr, **bar_size()}
+    yield from tqdm(work, total=total, **options)
 
 
 def _day(option: str, text: str | None) -> date | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 from typing import Any
 
@@ -14,6 +13,7 @@ from scrapy.exceptions import NotConfigured
 
 from miso_scrapy.jsonlog import is_json
 from miso_scrapy.outcomes import Outcome
+from miso_scrapy.terminal import bar_size
 
 _REFRESH = 0.2
 
@@ -55,14 +55,11 @@ class Progress:
             return
         from tqdm import tqdm
 
-        # Some terminals, such as a container's, have no width: tqdm would show nothing there.
-        columns = os.get_terminal_size(sys.stderr.fileno()).columns
         self.bar = tqdm(
             total=total,
             bar_format="{percentage:3.0f}%|{bar}| {n}/{total} [{elapsed}<{remaining}{postfix}]",
             file=sys.stderr,
-            ncols=columns or 80,
-            dynamic_ncols=columns > 0,
+            **bar_size(),
         )
         for handler in logging.getLogger().handlers:
             if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
