@@ -213,3 +213,75 @@ def test_what_is_filed_already_is_not_filed_again_or_overwritten(
     # What is nowhere else is not thrown away.
     assert list(quarantined(place).values()) == [other]
     Witness(place.files(), valkey.client).all_promises()
+
+
+def test_a_body_whose_candidate_is_filed_with_other_content_stays(
+    crawl, requeue, feed, valkey, archive
+):
+    place = Directory(archive.root)
+    env = {"REDIS_URL": valkey.url}
+    feed.set(clock="2025-12-05T12:00:00+00:00", faults=["delay=0*1", "body={}*1"])
+    run = crawl(start="2025-12-05T12:00", end="2025-12-05T12:05", env=env)
+    assert run.outcomes == {"stored": 1, "invalid": 1}
+    before = filed(place)
+    (wrong,) = quarantined(place)
+    feed.set(clock="2025-12-05T12:00:00+00:00", seed=1)
+    other = live_body(feed)
+    put_into_quarantine(place, other, wrong, identifier=IDENTIFIER.format("120000"))
+    place.remove(wrong)
+    valkey.client.flushall()  # so that it is only the store that knows what is filed
+
+    run = requeue(env)
+    assert "Traceback" not in run.log
+    assert filed(place) == before
+    assert list(quarantined(place).values()) == [other]
+
+
+OVERTAKEN = """
+import os
+import redis
+from miso_scrapy.settings import *
+
+class Overtaken:
+    def process_item(self, item):
+        registry = redis.Redis.from_url(os.environ["REDIS_URL"])
+        prefix = "dev:miso_realtime_total_load:"
+        registry.hdel(prefix + "claims", item.identifier)
+        registry.set(prefix + item.identifier, "0" * 32)
+        registry.set(prefix + "md5:" + "0" * 32, item.identifier)
+        return item
+
+ITEM_PIPELINES = {**ITEM_PIPELINES, Overtaken: 250}
+"""
+
+
+def test_a_body_whose_candidate_another_run_files_with_other_content_stays(
+    crawl, scrapy, feed, valkey, archive, tmp_path
+):
+    """The other run overtakes this one before it has compared the contents."""
+    place = Directory(archive.root)
+    feed.set(clock="2025-11-05T12:00:00+00:00")
+    env = {"REDIS_URL": valkey.url}
+    assert crawl(**NOON, env=env).outcomes == {"uncovered": 1}
+    before = place.files()
+    (tmp_path / "overtaken.py").write_text(OVERTAKEN)
+    own = {"SCRAPY_SETTINGS_MODULE": "overtaken", "PYTHONPATH": str(tmp_path)}
+    done = scrapy("requeue", env={**env, **own}, cold=True)
+    run = Run(done.returncode, done.stdout + done.stderr)
+    assert run.outcomes == {"duplicate": 1}, run.log
+    assert "filed by another run" in run.log
+    assert place.files() == before
+
+
+def test_what_is_filed_from_the_quarantine_says_nothing_of_the_feed_of_now(
+    crawl, requeue, feed, tmp_path
+):
+    feed.set(clock="2025-11-05T12:00:00+00:00")
+    assert crawl(**NOON).outcomes == {"uncovered": 1}
+    metrics = tmp_path / "miso.prom"
+    run = requeue({"MISO_STALE_AFTER": "15", "METRICS_FILE": str(metrics)})
+    assert run.outcomes == {"stored": 1}
+    assert "miso/newest_interval" not in run.stats
+    assert "miso/behind_seconds" not in run.stats
+    assert "stale feed" not in run.monitors
+    assert "\nmiso_snapshot_age_seconds{" not in metrics.read_text()
