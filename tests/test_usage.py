@@ -100,7 +100,7 @@ def test_scrapy_s_own_options_go_on_working(scrapy, feed, archive, tmp_path):
     given = [part for item in NOON.items() for part in ("-a", "=".join(item))]
     done = scrapy(
         "crawl", *given, "--logfile", "run.log", "--pidfile", "pid", "--profile", "profile", "--pdb",
-        "-LDEBUG", "-s", "RETRY_TIMES=1", "--set", "RETRY_BACKOFF=1", "-O", "items.json",
+        "-LDEBUG", "-s", "RETRY_TIMES=1", "--set", "RETRY_HTTP_CODES=429", "-O", "items.json",
         "miso_rtload",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -200,7 +200,7 @@ def test_every_command_warns_of_a_mistyped_setting_once(
 
 def test_an_empty_data_directory_is_the_default_for_files_cache_and_registry(crawl, feed, tmp_path):
     feed.set(clock="2025-12-05T12:00:00+00:00")
-    run = crawl(**NOON, cache=True, env={"MISO_DATA_DIR": ""})
+    run = crawl(**NOON, interval=60, env={"MISO_DATA_DIR": ""})
     assert run.outcomes == {"stored": 1}
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
     assert len(Directory(tmp_path / "data").files()) > 0
