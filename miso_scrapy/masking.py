@@ -29,14 +29,15 @@ _SECRETS = (
     "KAFKA_SASL_PASSWORD",
     "KAFKA_SSL_PASSWORD",
     "SPIDERMON_SLACK_SENDER_TOKEN",
-    "SPIDERMON_DISCORD_WEBHOOK_URL",
     "SPIDERMON_TELEGRAM_SENDER_TOKEN",
     "SPIDERMON_SMTP_PASSWORD",
-    "SPIDERMON_SENTRY_DSN",
     "SPIDERMON_AWS_SECRET_ACCESS_KEY",
     "SPIDERMON_AWS_SECRET_KEY",
 )
+_WEBHOOK, _DSN = "SPIDERMON_DISCORD_WEBHOOK_URL", "SPIDERMON_SENTRY_DSN"
 _URLS = (
+    _WEBHOOK,
+    _DSN,
     "REDIS_URL",
     "MISO_API_URL",
     "AWS_ENDPOINT_URL",
@@ -46,8 +47,6 @@ _URLS = (
         for name in (f"{proxy}_PROXY", f"{proxy.lower()}_proxy")
     ),
 )
-# Of these the path, or the user, is the secret.
-_WEBHOOK, _DSN = "SPIDERMON_DISCORD_WEBHOOK_URL", "SPIDERMON_SENTRY_DSN"
 _LONG = 8
 # Up to what ends an address in a sentence, or around it.
 _ADDRESS = re.compile(r"""[a-zA-Z][\w+.-]*://[^\s<>"'\\]+?(?=[;,.:)\]}]*(?:[\s<>"'\\]|$))""")

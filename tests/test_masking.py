@@ -51,6 +51,18 @@ def test_a_text_without_a_secret_or_an_address_stays_as_it_is(text):
     assert masked(text, {"hunter2-0ff\0"}) == text
 
 
+def test_a_secret_that_holds_another_is_masked_whole():
+    assert masked("<hunter2-0ff-again>", {"hunter2-0ff", "hunter2-0ff-again"}) == "<***>"
+
+
+@pytest.mark.parametrize(
+    "name", ["MISO_API_URL", "SPIDERMON_DISCORD_WEBHOOK_URL", "SPIDERMON_SENTRY_DSN"]
+)
+@pytest.mark.parametrize("value", ["me:hunter2@host/api", "http://[hunter2"])
+def test_what_is_no_address_is_masked_whole(monkeypatch, name, value):
+    assert masked(f"<{value}>", of(monkeypatch, **{name: value})) == "<***>"
+
+
 # --- Addresses -------------------------------------------------------------------------------------
 
 
