@@ -279,7 +279,7 @@ async def _fetch(settings: BaseSettings, session: ClientSession, turns: Turns) -
                 body += chunk
                 if 0 < most < len(body):  # 0: without bounds, to Scrapy
                     raise _NoAnswer(f"an answer over {most:,} bytes; check MISO_API_URL")
-            return Answer(bytes(body), links[-1], datetime.now(UTC))
+            return Answer(bytes(body), masked_url(links[-1]), datetime.now(UTC))
 
 
 async def _registry(options: Options) -> Finding:

@@ -24,6 +24,7 @@ from miso_scrapy.extensions.archive import Archive
 from miso_scrapy.feed.ref_id import iso_utc
 from miso_scrapy.feed.shape import error_in
 from miso_scrapy.feed.turns import PATIENCE, Answer, Shared, Turn, Wait, retry_after, slack
+from miso_scrapy.masking import masked_url
 from miso_scrapy.options import Options
 from miso_scrapy.outcomes import HELD_OFF, REQUESTS, SHARED
 from miso_scrapy.registry.client import Registry, RegistryUnavailable
@@ -100,7 +101,9 @@ class FeedAccessMiddleware:
         if visited := request.meta.get("redirect_urls"):
             most = self.crawler.settings.getint("REDIRECT_MAX_TIMES")
             if request.url in visited or len(visited) >= most:
-                raise IgnoreRequest(f"redirections in a circle, the last to {request.url}")
+                raise IgnoreRequest(
+                    f"redirections in a circle, the last to {masked_url(request.url)}"
+                )
         elif request.url == self._link:
             step, began = await self._step(request)
             if isinstance(step, _Failure):
@@ -131,7 +134,7 @@ class FeedAccessMiddleware:
             problem = error_in(response.body)
         if problem is None:
             self._tries, self._problem = 0, ""
-            self._answer = Answer(response.body, response.url, datetime.now(UTC))
+            self._answer = Answer(response.body, masked_url(response.url), datetime.now(UTC))
             self._good_until = began + self.interval + slack(self.interval)
             request.meta["fetched_at"] = self._answer.fetched_at
             with contextlib.suppress(RegistryUnavailable):  # the next step will tell
