@@ -16,6 +16,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from miso_scrapy.feed.ref_id import iso_utc, parse_ref_id
 
 
@@ -34,6 +36,8 @@ ARRAYS = {
     "FiveMinTotalLoad": Array("Load", "Time", "Value"),
 }
 
+_LEVELS = 254
+"""Of lists and objects within one another: orjson's own limit. A snapshot has five."""
 _NUMBER = re.compile(r"[+-]?([0-9]{1,3}(,[0-9]{3})+|[0-9]{1,18})(\.[0-9]{1,18})?")
 
 
@@ -54,6 +58,7 @@ def decode(body: bytes) -> Any:
             parse_float=_finite_float,
             parse_int=_finite_int,
         )
+        _check_levels(payload)
         if b"\\ud" in body or b"\\uD" in body:  # a surrogate: text only where it has its pair
             json.dumps(payload, ensure_ascii=False).encode()
         return payload
@@ -65,6 +70,27 @@ def decode(body: bytes) -> Any:
         raise NotJSON(f"not JSON: {error.msg} at character {error.pos}") from None
     except RecursionError:
         raise NotJSON("not JSON that can be read: nested too deeply") from None
+
+
+def _check_levels(payload: Any) -> None:
+    """Raise RecursionError for what is nested too deeply.
+
+    Python's own limit, near 1000, hangs on the caller's stack: what was read here could still fail
+    where it is validated or stored.
+    """
+    with contextlib.suppress(TypeError):
+        orjson.dumps(payload)  # in C: a tenth of the time of the loop
+        return
+    level = [payload]
+    for _ in range(_LEVELS + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    if level:
+        raise RecursionError
 
 
 def error_in(body: bytes) -> str | None:

@@ -7,7 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from miso_scrapy.feed.shape import decode, normalise
+from miso_scrapy.feed.document import pack, unpack
+from miso_scrapy.feed.fingerprint import fingerprint
+from miso_scrapy.feed.shape import NotJSON, decode, normalise
 from miso_scrapy.feed.validation import problem, schema
 
 SNAPSHOT = {
@@ -313,3 +315,45 @@ def test_one_bad_value_anywhere_is_found_where_it_is(snapshot, array, wrong, pos
     snapshot[name].insert(position, {label: LABELS[label], value: wrong})
     shown = "null" if wrong is None else repr(wrong)
     assert problem(snapshot) == f"{name}[{position}].{value}: {shown} is not a number"
+
+
+def read_at(frames, body):
+    """What becomes of *body* where the caller's stack is *frames* deep."""
+    if frames:
+        return read_at(frames - 1, body)
+    try:
+        data = normalise(decode(body))
+    except NotJSON as error:
+        return str(error)
+    if reason := problem(data):
+        return reason
+    assert unpack(pack(data, {}))["data"] == data
+    return fingerprint(data)
+
+
+@pytest.mark.parametrize("levels", [100, 240, 260, *range(800, 1000, 10)])
+def test_how_deep_a_body_may_be_nested_does_not_hang_on_the_callers_stack(levels):
+    inside = "[" * levels + "]" * levels
+    for body in (
+        json.dumps({**SNAPSHOT, "Else": "HERE"}),
+        json.dumps({**SNAPSHOT, "Else": "HERE", "Large": 10**30}),
+        json.dumps(with_row("FiveMinTotalLoad", {"Time": "00:15", "Value": "HERE"})),
+        '"HERE"',
+    ):
+        found = {read_at(frames, body.replace('"HERE"', inside).encode()) for frames in (0, 30, 60)}
+        assert len(found) == 1
+        assert (levels > 250) == ("nested too deeply" in found.pop())
+
+
+def test_how_many_faults_there_are_is_told_and_counted_to_a_hundred():
+    def told(count):
+        wrong = [{"Time": "00:00", "Value": None}] * count
+        return problem({**SNAPSHOT, "FiveMinTotalLoad": wrong})
+
+    first = "FiveMinTotalLoad[0].Value: null is not a number"
+    assert told(1) == first
+    assert told(2) == f"{first} (and 1 more)"
+    assert told(99) == f"{first} (and 98 more)"
+    assert told(1000) == f"{first} (and at least 99 more)"
+    missing = problem({**SNAPSHOT, "ClearedMW": [{}, {}]})
+    assert missing == "ClearedMW[0].Hour is missing (and 3 more)"
