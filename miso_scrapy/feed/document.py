@@ -16,7 +16,14 @@ ROOT = f"sourcing/{DATASET}"
 
 
 class UnreadableDocument(ValueError):
-    """Bytes in the archive that are no filed document: cut off, not gzip, or not of this shape."""
+    """Bytes in the archive that are no filed document.
+
+    *kind* is the same text for the same fault, where *message* tells of these bytes.
+    """
+
+    def __init__(self, message: str, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind or message
 
 
 def key_of(identifier: str) -> str:
@@ -60,24 +67,35 @@ def pack(data: Any, metadata: dict[str, Any]) -> bytes:
 
 
 def _gunzip(body: bytes) -> bytes:
-    """Return what is in *body*, one gzip member: half the time of the gzip module, in Python."""
-    gunzip = zlib.decompressobj(wbits=31)
-    try:
-        text = gunzip.decompress(body)
-    except zlib.error as error:
-        raise ValueError(f"no gzip file, or a damaged one ({error})") from None
-    if not gunzip.eof or gunzip.unused_data:
-        raise ValueError("cut off, or with something behind its end")
-    return text
+    """Return what is in *body*, gzip: half the time of the gzip module, in Python.
+
+    Like gzip itself it takes several members, one after the other, and zeros behind them.
+    """
+    members: list[bytes] = []
+    while body or not members:
+        gunzip = zlib.decompressobj(wbits=31)
+        try:
+            members.append(gunzip.decompress(body))
+        except zlib.error as error:
+            kind = "it is not gzip, or damaged"
+            raise UnreadableDocument(f"{kind} ({error})", kind) from None
+        if not gunzip.eof:
+            raise UnreadableDocument("it is cut off")
+        body = gunzip.unused_data.lstrip(b"\0")
+    return members[0] if len(members) == 1 else b"".join(members)
 
 
 def unpack(body: bytes, *, loads: Callable[[bytes], Any] = json.loads) -> dict[str, Any]:
     """Return the document in *body*, whole, as *loads* reads its JSON. Raises UnreadableDocument."""
+    text = _gunzip(body)
     try:
-        document = loads(_gunzip(body))
+        document = loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableDocument(f"it is not JSON ({error})", "it is not JSON") from None
+    try:
         data, metadata = document["data"], document["collection_metadata"]
-        if not (isinstance(data["RefId"], str) and isinstance(metadata, dict)):
-            raise TypeError("RefId and collection_metadata are not there")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UnreadableDocument(str(error) or type(error).__name__) from None
-    return {"data": data, "collection_metadata": metadata}
+        if isinstance(data["RefId"], str) and isinstance(metadata, dict):
+            return {"data": data, "collection_metadata": metadata}
+    except (LookupError, TypeError):
+        pass
+    raise UnreadableDocument("it has no data with a RefId, or no collection_metadata")
