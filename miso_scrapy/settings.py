@@ -174,6 +174,7 @@ ITEM_PIPELINES = {
     "miso_scrapy.pipelines.freshness.FreshnessPipeline": 150,
     "miso_scrapy.pipelines.coverage.CoveragePipeline": 200,
     "miso_scrapy.pipelines.dedupe.DedupePipeline": 300,
+    "miso_scrapy.pipelines.rows.RowsPipeline": 350,
     "miso_scrapy.pipelines.store.StorePipeline": 400,
     "miso_scrapy.pipelines.register.RegisterPipeline": 500,
     "miso_scrapy.pipelines.notify.NotifyPipeline": 600,

@@ -1,0 +1,59 @@
+"""Rows: what is filed, and will not be used."""
+
+from __future__ import annotations
+
+import logging
+
+from scrapy.crawler import Crawler
+
+from miso_scrapy.feed.ref_id import parse_ref_id
+from miso_scrapy.feed.rows import RowReader
+from miso_scrapy.items import Snapshot
+
+logger = logging.getLogger(__name__)
+
+UNUSED = "miso/unused_rows"
+EMPTY = "miso/empty_snapshots"
+
+
+class RowsPipeline:
+    """Count the rows that readers will not use, and the snapshots without rows; warn once of each kind.
+
+    They are filed all the same: nothing that the feed said is lost.
+    """
+
+    def __init__(self, crawler: Crawler) -> None:
+        self.stats = crawler.stats
+        self.stats.inc_value(UNUSED, 0)
+        self.stats.inc_value(EMPTY, 0)
+        self._reader = RowReader()
+        self._told: set[str] = set()
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> RowsPipeline:
+        """Make it for *crawler*."""
+        return cls(crawler)
+
+    def process_item(self, item: Snapshot) -> Snapshot:
+        """Return *item* as it is."""
+        rows = self._reader.read(parse_ref_id(item.data["RefId"]), item.data)
+        self.stats.inc_value(UNUSED, len(rows.unused))
+        for what, row in rows.unused:
+            if what not in self._told:
+                self._told.add(what)
+                logger.warning(
+                    "Filed, but rows of it will not be used: %s, such as %s, first in %s",
+                    what,
+                    row,
+                    item.identifier,
+                )
+        if not (rows.load or rows.forecast or rows.cleared):
+            self.stats.inc_value(EMPTY)
+            if EMPTY not in self._told:
+                self._told.add(EMPTY)
+                logger.warning(
+                    "Filed, but without rows that can be used: the snapshot of %s, first in %s",
+                    item.data["RefId"],
+                    item.identifier,
+                )
+        return item
