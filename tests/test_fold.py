@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from miso_scrapy.dataset.archive import DayFiles, DayRange, days, read
+from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.fold import SnapshotReader, fold
 from miso_scrapy.feed.document import key_of, pack
 from miso_scrapy.feed.market_day import EST
@@ -127,12 +128,12 @@ def test_through_the_archives_bytes_it_comes_out_the_same(sequence):
         assert [files.keys for files in found] == ([keys] if keys else [])
         files = found[0] if found else DayFiles(date.fromisoformat(DAY), [], "")
         done = read(store, files)
-    assert done.faults == {}
+    assert done.faults == Faults()
     assert tables(done.market_day) == naive(sorted(sequence, key=lambda each: each[0]))
 
 
 def test_a_row_that_is_wrong_does_not_spoil_the_snapshots_after_it(tmp_path):
-    """They are read by comparing them with the last one: it must be the last good one."""
+    """They are read by comparing them with the last one, whose rows may be wrong."""
     clocks = ["00:00", "00:05", "00:10", "00:15"]
     loads = [
         [("00:00", 1)],
@@ -145,12 +146,33 @@ def test_a_row_that_is_wrong_does_not_spoil_the_snapshots_after_it(tmp_path):
     store = DirectoryStore(tmp_path)
     (files,) = days(store, TODAY)
     done = read(store, files)
-    assert list(done.faults) == [str(tmp_path / known.path_of(est(DAY, "00:05")))]
+    assert list(done.faults.rows) == [str(tmp_path / known.path_of(est(DAY, "00:05")))]
     at = [est(DAY, clock) for clock in clocks]
     assert [tuple(row) for row in done.market_day.load] == [
         (at[0], 3, at[0], at[3], 1, 2),
         (at[1], 2, at[2], at[3], 0, 0),
     ]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"collected_at": None},
+        {"collected_at": "today"},
+        {"collected_at": "2026-11-01T00:05:00"},
+    ],
+)
+def test_a_document_that_does_not_say_when_it_was_collected_is_read(tmp_path, metadata):
+    """Beside one of the same interval that does, it is the older one."""
+    store, at = DirectoryStore(tmp_path), est(DAY, "00:05")
+    known.put(tmp_path, at, pack(known.data(at, {"00:00": 1, "00:05": 2}), metadata))
+    known.file(tmp_path, DAY, "00:05", {"00:00": 3}, candidate=est(DAY, "00:00"))
+    (files,) = days(store, TODAY)
+    done = read(store, files)
+    assert done.faults == Faults()
+    assert [at for _, at in done.market_day.snapshots] == [None, est(DAY) + timedelta(seconds=30)]
+    assert [value.load_mw for value in done.market_day.load] == [3, 2]
 
 
 def test_what_was_listed_and_is_not_there_is_named(tmp_path):
@@ -159,7 +181,7 @@ def test_what_was_listed_and_is_not_there_is_named(tmp_path):
     store = DirectoryStore(tmp_path)
     (files,) = days(store, TODAY)
     path.unlink()
-    assert list(read(store, files).faults) == [str(path)]
+    assert list(read(store, files).faults.unreadable) == [str(path)]
 
 
 def test_a_listing_of_some_days_asks_for_no_more(tmp_path):
@@ -221,7 +243,22 @@ def test_a_day_of_times_in_utc_goes_over_their_midnight():
         ("MediumTermLoadForecast", {"HourEnding": "14:30", "LoadForecast": 1}),
     ],
 )
-def test_a_row_that_says_nothing_is_told_of_in_one_plain_line(name, row):
-    with pytest.raises(ValueError, match=f"^{name} has the row ") as told:
-        read_one("2025-12-06T04:55:00Z", **{name: [row]})
-    assert str(told.value).isprintable()
+def test_a_row_that_says_nothing_is_left_out_and_told_of_in_one_plain_line(name, row):
+    data = known.data(est("2025-12-05", "23:55"), {"00:00": 1}, {1: 1}, {1: 1})
+    good = data[name]
+    read = SnapshotReader().read(
+        est("2025-12-05", "23:55"), None, {**data, name: [row, *good, row]}
+    )
+    assert (read.load, read.forecast, read.cleared) == ({0: 1}, {0: 1}, {0: 1})
+    for unused in read.unused:
+        assert unused.what.startswith(name)
+        assert (unused.what + unused.row).isprintable()
+    assert len(read.unused) == 2
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "text", {}])
+def test_an_array_that_is_none_is_left_out_and_told_of(wrong):
+    data = known.data(est(DAY, "00:00"), {"00:00": 1}, {1: 1}, {1: 1})
+    read = SnapshotReader().read(est(DAY, "00:00"), None, {**data, "FiveMinTotalLoad": wrong})
+    assert (read.load, read.forecast, read.cleared) == ({}, {0: 1}, {0: 1})
+    assert read.unused == (("FiveMinTotalLoad is not a list", repr(wrong)),)

@@ -11,6 +11,7 @@ from typing import Any
 from miso_scrapy.dataset.archive import DayFiles, DayRange, read, with_empty_days
 from miso_scrapy.dataset.audit import DayAudit, Total, audit, total, within
 from miso_scrapy.dataset.command import DatasetCommand, progress
+from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.workers import workers
 from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY, market_day
 from miso_scrapy.feed.ref_id import iso_utc
@@ -38,12 +39,12 @@ class Command(DatasetCommand):
         """Audit the days, with those that have no files."""
         now = datetime.now(UTC)
         every = with_empty_days(found, wanted, market_day(now))
-        faults: dict[str, str] = {}
+        faults = Faults()
         audits = []
         with workers(len(found)) as spread:
             for done, wrong in progress(spread(partial(_audited, store, now), every), len(every)):
                 audits.append(done)
-                faults |= wrong
+                faults.add(wrong)
         audits = audits[within(audits, wanted)]
         result = total(audits)
         for line in [_json(audits, result, now)] if opts.json else _table(audits, result, now):
@@ -53,9 +54,9 @@ class Command(DatasetCommand):
             self.exitcode = 1
 
 
-def _audited(store: Store, now: datetime, files: DayFiles) -> tuple[DayAudit, dict[str, str]]:
+def _audited(store: Store, now: datetime, files: DayFiles) -> tuple[DayAudit, Faults]:
     done = read(store, files)
-    return audit(done.market_day, now), done.faults
+    return audit(done, now), done.faults
 
 
 def _table(audits: list[DayAudit], result: Total, now: datetime) -> list[str]:
@@ -88,7 +89,23 @@ def _table(audits: list[DayAudit], result: Total, now: datetime) -> list[str]:
         f"{result.values_missing} missing; {count(result.revisions, 'revision')}{_largest(result)}; "
         f"longest silence {spell(result.longest_silence)}; the newest snapshot is {age}",
     ]
+    if left_out := _left_out(result):
+        lines.append(left_out)
     return lines
+
+
+def _left_out(result: Total) -> str:
+    """Return what the days have files of, and is not used: "2 files cannot be read, ..."."""
+    return ", ".join(
+        f"{count(number, noun)} {what}"
+        for number, noun, what in (
+            (result.unreadable_files, "file", "cannot be read"),
+            (result.dropped_rows, "row", "left out"),
+            (result.filed_under_another_day, "snapshot", "filed under another day"),
+            (result.empty_snapshots, "snapshot", "without rows"),
+        )
+        if number
+    )
 
 
 def _largest(each: DayAudit | Total) -> str:
@@ -118,6 +135,10 @@ def _figures(each: DayAudit | Total, now: datetime) -> dict[str, Any]:
         "healed": each.healed,
         "revisions": each.revisions,
         "largest_revision_mw": each.largest_revision_mw,
+        "unreadable_files": each.unreadable_files,
+        "dropped_rows": each.dropped_rows,
+        "filed_under_another_day": each.filed_under_another_day,
+        "empty_snapshots": each.empty_snapshots,
         "longest_silence_minutes": each.longest_silence // timedelta(minutes=1),
         "newest": iso_utc(each.newest) if each.newest else None,
         "newest_age_minutes": (now - each.newest) // timedelta(minutes=1) if each.newest else None,

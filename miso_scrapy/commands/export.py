@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 
 from miso_scrapy.dataset.archive import DayFiles, DayRange
 from miso_scrapy.dataset.command import DatasetCommand, progress
+from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.options import local_path
 from miso_scrapy.outcomes import count
 from miso_scrapy.store import Store
@@ -54,33 +56,42 @@ class Command(DatasetCommand):
         self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace
     ) -> None:
         """Export the days that are not exported yet, or have changed."""
-        from miso_scrapy.dataset.export import State, export_csv, export_parquet, state_of
+        from miso_scrapy.dataset.export import export_csv, export_parquet, is_current
         from miso_scrapy.dataset.workers import workers
 
         path = Path(opts.output).absolute()
+        todo = found
         if opts.format == "parquet":
             target = DirectoryStore(path, setting="-o")
             target.check()
-            states = [state_of(path, files) for files in found]
-        else:
-            states = [State.CHANGED] * len(found)
-        todo = [files for files, state in zip(found, states, strict=True) if state == State.CHANGED]
-        faults: dict[str, str] = {}
+            todo = [files for files in found if not is_current(path, files)]
+        faults = Faults()
         snapshots = exported = 0
+        kept: list[date] = []
+        completed: list[date] = []
         with workers(len(todo), opts.dask) as spread:
             if opts.format == "parquet":
                 work = export_parquet(store, todo, target, spread)
             else:
                 work = export_csv(store, todo, path, spread)
             for done in progress(work, len(todo)):
-                snapshots += done.snapshots
-                exported += done.snapshots > 0
-                faults |= done.faults
-        unchanged = f"{states.count(State.CURRENT)} unchanged"
-        if kept := states.count(State.KEPT):
-            unchanged += f", {kept} kept that the archive has fewer files of than were exported"
-        print(  # noqa: T201
+                faults.add(done.faults)
+                if done.tables and done.snapshots:
+                    snapshots += done.snapshots
+                    exported += 1
+                if done.knew_more:
+                    (completed if done.tables else kept).append(done.files.day)
+        line = (
             f"{count(exported, 'day')} exported from {count(snapshots, 'snapshot')}, "
-            f"{unchanged}: {path}"
+            f"{len(found) - len(todo)} unchanged"
         )
+        if kept:
+            line += f", {len(kept)} kept that the archive knows less of by now ({_days(kept)})"
+        if completed:
+            line += f", {len(completed)} with what the archive knew before ({_days(completed)})"
+        print(f"{line}: {path}")  # noqa: T201
         self.name_faults(faults)
+
+
+def _days(days: list[date]) -> str:
+    return str(days[0]) if len(days) == 1 else f"{days[0]} to {days[-1]}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from miso_scrapy.dataset.archive import DayFiles, DayRange, read, with_empty_days
 from miso_scrapy.dataset.audit import DayAudit, audit, within
 from miso_scrapy.dataset.command import DatasetCommand, progress
+from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.whole_file import whole_file
 from miso_scrapy.dataset.workers import workers
@@ -49,7 +50,7 @@ class Command(DatasetCommand):
         now = datetime.now(UTC)
         path = Path(opts.output).absolute()
         every = with_empty_days(found, wanted, market_day(now))
-        faults: dict[str, str] = {}
+        faults = Faults()
         days, audits = [], []
         with workers(len(found)) as spread:
             for day, audited, wrong in progress(
@@ -57,7 +58,7 @@ class Command(DatasetCommand):
             ):
                 days.append(day)
                 audits.append(audited)
-                faults |= wrong
+                faults.add(wrong)
         if any(each.newest for each in audits):
             part = within(audits, wanted)
             page = report(days[part], audits[part], now)
@@ -69,8 +70,6 @@ class Command(DatasetCommand):
         self.name_faults(faults)
 
 
-def _day(
-    store: Store, now: datetime, files: DayFiles
-) -> tuple[MarketDay, DayAudit, dict[str, str]]:
+def _day(store: Store, now: datetime, files: DayFiles) -> tuple[MarketDay, DayAudit, Faults]:
     done = read(store, files)
-    return done.market_day, audit(done.market_day, now), done.faults
+    return done.market_day, audit(done, now), done.faults

@@ -12,7 +12,9 @@ from typing import Any
 
 import orjson
 
+from miso_scrapy.dataset.faults import Faults, Unreadable
 from miso_scrapy.dataset.fold import MarketDay, Published, SnapshotReader, fold
+from miso_scrapy.feed.candidate import candidate_of
 from miso_scrapy.feed.coverage import TOLERANCE
 from miso_scrapy.feed.document import ROOT, UnreadableDocument, unpack
 from miso_scrapy.feed.market_day import EST, market_day
@@ -22,7 +24,7 @@ from miso_scrapy.store import Entry, Store, StoreUnavailable
 _DAY = timedelta(days=1)
 _FILED = re.compile(
     rf"{ROOT}/([1-8]\d{{3}})/(\d\d)/(\d\d)/"
-    r"realtime_total_load_(\1\2\3)_(\d{6})\.json\.gz",
+    r"realtime_total_load_(\1\2\3)_((?:[01]\d|2[0-3])[0-5]\d[0-5]\d)\.json\.gz",
     re.ASCII,
 )
 
@@ -42,8 +44,12 @@ class DayRead:
     """A market day, and what became of its files."""
 
     market_day: MarketDay
-    faults: dict[str, str] = field(default_factory=dict)
-    """What is wrong with each file that cannot be read, by its location."""
+    faults: Faults = field(default_factory=Faults)
+    """What is left out: files that cannot be read, and rows that cannot be used."""
+    unreadable: list[datetime] = field(default_factory=list)
+    """The candidates, of this market day, of the files that cannot be read, UTC."""
+    elsewhere: list[datetime] = field(default_factory=list)
+    """The candidates, of this market day, of the files that hold a snapshot of another day, UTC."""
 
 
 @dataclass(frozen=True)
@@ -103,33 +109,54 @@ def with_empty_days(found: list[DayFiles], wanted: DayRange, today: date) -> lis
 def read(store: Store, files: DayFiles) -> DayRead:
     """Return the market day that *files* say. Raises StoreUnavailable.
 
-    A file that cannot be read is left out, and named. So is, in silence, a snapshot of another day:
-    near midnight a file may belong to either, and one that was filed without being covered belongs to
-    no day that its name tells.
+    A file that cannot be read is left out, and so is a row that cannot be used: both are named. So is,
+    without a fault, a snapshot of another day: near midnight a file may belong to either, and one that
+    was filed without being covered belongs to no day that its name tells.
     """
     done = DayRead(MarketDay(files.day))
     snapshots, reader = [], SnapshotReader()
     for key, body in zip(files.keys, store.get_all(files.keys), strict=True):
         try:
-            if body is None:  # to a worker elsewhere, or by now
-                raise UnreadableDocument("it was listed, and is not there")
-            if isinstance(body, StoreUnavailable):
-                raise UnreadableDocument(str(body))
             snapshot = _snapshot(reader, body)
-        except ValueError as error:
-            done.faults[store.locate(key)] = str(error)
+        except UnreadableDocument as error:
+            done.faults.unreadable[store.locate(key)] = Unreadable(error.kind, str(error))
+            if market_day(candidate := _candidate(key)) == files.day:
+                done.unreadable.append(candidate)
             continue
         if market_day(snapshot.at) == files.day:
             snapshots.append(snapshot)
+            if snapshot.unused:
+                done.faults.rows[store.locate(key)] = snapshot.unused
+        elif market_day(candidate := _candidate(key)) == files.day and not _near(
+            candidate, market_day(snapshot.at)
+        ):
+            done.elsewhere.append(candidate)
     done.market_day = fold(files.day, snapshots)
     return done
 
 
-def _snapshot(reader: SnapshotReader, body: bytes) -> Published:
+def _snapshot(reader: SnapshotReader, body: bytes | StoreUnavailable | None) -> Published:
+    if body is None:  # to a worker elsewhere, or by now
+        raise UnreadableDocument("it was listed, and is not there")
+    if isinstance(body, StoreUnavailable):
+        raise UnreadableDocument(str(body), "the store does not give it")
     # Three times faster than json; not where a fingerprint is taken: integers beyond 64 bits are floats.
     document = unpack(body, loads=orjson.loads)
     data, metadata = document["data"], document["collection_metadata"]
-    return reader.read(parse_ref_id(data["RefId"]), _time(metadata.get("collected_at")), data)
+    try:
+        at = parse_ref_id(data["RefId"])
+    except ValueError as error:
+        raise UnreadableDocument(str(error), "its RefId names no interval") from None
+    return reader.read(at, _time(metadata.get("collected_at")), data)
+
+
+def _candidate(key: str) -> datetime:
+    return candidate_of(key.rpartition("/")[2].removesuffix(".gz"))
+
+
+def _near(candidate: datetime, day: date) -> bool:
+    """Return whether *candidate* is so near *day* that its file is also among the files of that day."""
+    return day in (market_day(candidate - TOLERANCE), market_day(candidate + TOLERANCE))
 
 
 def _time(text: Any) -> datetime | None:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 
-from miso_scrapy.dataset.archive import DayRange
-from miso_scrapy.dataset.fold import MarketDay
+from miso_scrapy.dataset.archive import DayRange, DayRead
 from miso_scrapy.feed.candidate import INTERVAL
 from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY
 
@@ -35,16 +34,23 @@ class DayAudit:
 
     day: date
     snapshots: int
-    """Intervals of the day, of 288, whose own snapshot is filed."""
+    """Intervals of the day, of 288, whose own snapshot is filed, whether it can be read or not."""
     values: int
     """5-minute values known, of 288."""
     missing: list[Gap]
     """Intervals that were due and have no value."""
     healed: int
-    """Values whose own snapshot is missing: a later one had them."""
+    """Values whose own snapshot is missing, cannot be read or has no rows: a later one had them."""
     revisions: int
     """How often a value changed after it was first published."""
     largest_revision_mw: float
+    unreadable_files: int
+    dropped_rows: int
+    """Rows that cannot be used."""
+    filed_under_another_day: int
+    """Snapshots of other days that are filed under this one; they are left out."""
+    empty_snapshots: int
+    """Snapshots that have no rows."""
     longest_silence: timedelta
     """The longest time without a snapshot, of the time that was due."""
     own: tuple[datetime, datetime] | None
@@ -55,26 +61,39 @@ class DayAudit:
     """The interval of the newest snapshot, UTC; None where the day has none."""
 
     @property
+    def has_files(self) -> bool:
+        """Whether a file is of this day, by what it holds, or by its name where that is not known."""
+        return bool(self.newest or self.unreadable_files or self.filed_under_another_day)
+
+    @property
     def values_missing(self) -> int:
         """The number of intervals that are missing."""
         return sum(map(len, self.missing))
 
 
-def audit(day: MarketDay, now: datetime) -> DayAudit:
-    """Return what is known of *day*. What is not due yet at *now* is not missing."""
+def audit(read: DayRead, now: datetime) -> DayAudit:
+    """Return what is known of a market day. What is not due yet at *now* is not missing.
+
+    Snapshots are counted by what is filed: of a file that cannot be read, by its candidate.
+    """
+    day = read.market_day
     midnight = datetime.combine(day.day, time(), EST)
     due = min(max((now - midnight) // INTERVAL, 0), INTERVALS_A_DAY)
     grid = [(midnight + number * INTERVAL).astimezone(UTC) for number in range(INTERVALS_A_DAY)]
-    own = {at for at, _ in day.snapshots}.intersection(grid)
+    own = {*(at for at, _ in day.snapshots), *read.unreadable}.intersection(grid)
     known = {value.interval_start for value in day.load}.intersection(grid)
     return DayAudit(
         day=day.day,
         snapshots=len(own),
         values=len(known),
         missing=list(_gaps(interval for interval in grid[:due] if interval not in known)),
-        healed=len(known - own),
+        healed=len(known - day.with_rows),
         revisions=sum(value.revisions for value in day.load),
         largest_revision_mw=max((value.largest_revision_mw for value in day.load), default=0),
+        unreadable_files=len(read.unreadable),
+        dropped_rows=sum(map(len, read.faults.rows.values())),
+        filed_under_another_day=len(read.elsewhere),
+        empty_snapshots=sum(at not in day.with_rows for at, _ in day.snapshots),
         longest_silence=_longest_silence(sorted(own), midnight, midnight + due * INTERVAL),
         own=(min(own), max(own)) if own else None,
         due=midnight + due * INTERVAL,
@@ -93,6 +112,10 @@ class Total:
     healed: int
     revisions: int
     largest_revision_mw: float
+    unreadable_files: int
+    dropped_rows: int
+    filed_under_another_day: int
+    empty_snapshots: int
     longest_silence: timedelta
     newest: datetime | None
 
@@ -107,6 +130,10 @@ def total(audits: Sequence[DayAudit]) -> Total:
         healed=sum(each.healed for each in audits),
         revisions=sum(each.revisions for each in audits),
         largest_revision_mw=max((each.largest_revision_mw for each in audits), default=0),
+        unreadable_files=sum(each.unreadable_files for each in audits),
+        dropped_rows=sum(each.dropped_rows for each in audits),
+        filed_under_another_day=sum(each.filed_under_another_day for each in audits),
+        empty_snapshots=sum(each.empty_snapshots for each in audits),
         longest_silence=max((*_silences(audits), *(each.longest_silence for each in audits))),
         newest=max((each.newest for each in audits if each.newest), default=None),
     )
@@ -130,7 +157,7 @@ def within(audits: Sequence[DayAudit], wanted: DayRange) -> slice:
 
     The first and last files may belong to the day before or after; most often they do not.
     """
-    held = [number for number, each in enumerate(audits) if each.newest]
+    held = [number for number, each in enumerate(audits) if each.has_files]
     first = held[0] if held and not wanted.start else 0
     last = held[-1] if held and not wanted.end else len(audits) - 1
     return slice(first, last + 1)

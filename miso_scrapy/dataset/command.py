@@ -15,6 +15,7 @@ from scrapy.commands import ScrapyCommand
 from miso_scrapy.commands import StrictUsage, usage_error
 from miso_scrapy.connections import open_store
 from miso_scrapy.dataset.archive import DayFiles, DayRange, days
+from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.workers import ClusterUnavailable
 from miso_scrapy.feed.document import ROOT
 from miso_scrapy.options import Options
@@ -100,12 +101,12 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
         """Print *line* beside what the command's output is."""
         print(line, file=sys.stderr)  # noqa: T201
 
-    def name_faults(self, faults: dict[str, str]) -> None:
-        """Name each file that could not be read, and count them."""
-        for location, reason in sorted(faults.items()):
-            self.say(f"cannot be read: {location}: {reason}")
-        if faults:
-            self.fail(f"{count(len(faults), 'file')} cannot be read: what they hold is left out")
+    def name_faults(self, faults: Faults) -> None:
+        """Name each kind of fault once; exit status 1 where a file cannot be read."""
+        for line in faults.lines():
+            self.say(line)
+        if number := len(faults.unreadable):
+            self.fail(f"{count(number, 'file')} cannot be read: what they hold is left out")
 
 
 def progress(work: Iterable[T], total: int) -> Iterator[T]:

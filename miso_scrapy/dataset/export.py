@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from functools import partial
 from pathlib import Path
 
 from miso_scrapy.dataset.archive import DayFiles, read
-from miso_scrapy.dataset.tables import CSV_HEADER, SCHEMAS, load_csv, parquet_files, version_of
+from miso_scrapy.dataset.faults import Faults
+from miso_scrapy.dataset.merge import merge, same_tables
+from miso_scrapy.dataset.tables import (
+    CSV_HEADER,
+    SCHEMAS,
+    load_csv,
+    market_day_of,
+    parquet_files,
+    version_of,
+)
 from miso_scrapy.dataset.whole_file import NothingToWrite, whole_file
 from miso_scrapy.dataset.workers import Map
 from miso_scrapy.store import Store
@@ -23,7 +32,18 @@ class Exported:
     files: DayFiles
     snapshots: int
     tables: dict[str, bytes]
-    faults: dict[str, str] = field(default_factory=dict)
+    """What there is to write: nothing where what was exported stays."""
+    faults: Faults = field(default_factory=Faults)
+    knew_more: bool = False
+    """Whether what was exported before knows what the files do not say any more."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A market day to export, and its tables as they were exported before."""
+
+    files: DayFiles
+    before: dict[str, bytes] = field(default_factory=dict)
 
 
 def key_of(table: str, files: DayFiles) -> str:
@@ -31,36 +51,24 @@ def key_of(table: str, files: DayFiles) -> str:
     return f"{table}/market_day={files.day}/{table}.parquet"
 
 
-class State(Enum):
-    """What the tables of a day are, to its files."""
-
-    CURRENT = auto()
-    """Made of just these."""
-    CHANGED = auto()
-    """Not made yet, or of others."""
-    KEPT = auto()
-    """Made of more files than there are any more: the tables know more than the archive."""
+def is_current(target: Path, files: DayFiles) -> bool:
+    """Return whether the tables of a day, below *target*, are made of just its *files*."""
+    versions = {version_of(target / key_of(table, files)) for table in SCHEMAS}
+    return versions == {_version(files)}
 
 
-def state_of(target: Path, files: DayFiles) -> State:
-    """Return what the tables of a day, below *target*, are to its *files*."""
-    versions = {version_of(str(target / key_of(table, files))) for table in SCHEMAS}
-    if versions == {_version(files)}:
-        return State.CURRENT
-    (version, *others) = versions
-    if version and not others:
-        layout, number, _ = version.split("-")
-        if layout == _LAYOUT and int(number) > len(files.keys):
-            return State.KEPT
-    return State.CHANGED
-
-
-_LAYOUT = "1"
+_LAYOUT = "2"
 """Another one as soon as the same files make other tables: then every day is done again."""
 
 
 def _version(files: DayFiles) -> str:
     return f"{_LAYOUT}-{len(files.keys)}-{files.version}"
+
+
+def _files_in(version: str | None) -> int:
+    """Return how many files *version* is of; 0 where it does not say so."""
+    match = re.fullmatch(r"\d+-(\d+)-.*", version or "")
+    return int(match[1]) if match else 0
 
 
 def export_parquet(
@@ -70,21 +78,39 @@ def export_parquet(
 
     Raises StoreUnavailable.
     """
-    for done in spread(partial(day_parquet, store), days):
-        # A day that cannot be read, or whose files are gone, keeps what was exported of it.
-        if done.snapshots:
-            for table, body in done.tables.items():
-                target.put(key_of(table, done.files), body, {}, overwrite=True)
+    tasks = [Task(files, _before(target, files)) for files in days]
+    for done in spread(partial(day_parquet, store), tasks):
+        for table, body in done.tables.items():
+            target.put(key_of(table, done.files), body, {}, overwrite=True)
         yield done
 
 
-def day_parquet(store: Store, files: DayFiles) -> Exported:
-    """Return the Parquet files of a day, made in whichever process this is."""
-    done = read(store, files)
+def _before(target: DirectoryStore, files: DayFiles) -> dict[str, bytes]:
+    bodies = {table: target.get(key_of(table, files)) for table in SCHEMAS}
+    return {table: body for table, body in bodies.items() if body is not None}
+
+
+def day_parquet(store: Store, task: Task) -> Exported:
+    """Return the Parquet files of a day, made in whichever process this is.
+
+    They know all that was exported of the day: an archive may have lost files since, or cannot read
+    them any more.
+    """
+    files, done = task.files, read(store, task.files)
+    day, snapshots = done.market_day, len(done.market_day.snapshots)
+    knew_more = False
+    if task.before:
+        before = market_day_of(files.day, task.before)
+        day = merge(before, done.market_day)
+        knew_more = not same_tables(day, done.market_day)
+        fewer = max(map(_files_in, map(version_of, task.before.values()))) > len(files.keys)
+        if knew_more and (fewer or done.faults.unreadable) and same_tables(day, before):
+            return Exported(files, snapshots, {}, done.faults, knew_more)
+    if not snapshots:
+        return Exported(files, snapshots, {}, done.faults, knew_more)
     # What could not be read may be mended: such a day is never current.
-    version = "" if done.faults else _version(files)
-    tables = parquet_files(done.market_day, version)
-    return Exported(files, len(done.market_day.snapshots), tables, done.faults)
+    version = "" if done.faults.unreadable else _version(files)
+    return Exported(files, snapshots, parquet_files(day, version), done.faults, knew_more)
 
 
 def export_csv(store: Store, days: list[DayFiles], target: Path, spread: Map) -> Iterator[Exported]:

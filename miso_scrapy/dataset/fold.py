@@ -6,18 +6,13 @@ a vintage.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from functools import partial
 from typing import Any, NamedTuple
 
-from miso_scrapy.feed.labels import hour_minute, interval_minute
 from miso_scrapy.feed.market_day import EST
-from miso_scrapy.feed.shape import ARRAYS
-
-_TOO_MUCH = 1e9
-"""MW: a thousand times what the world uses."""
+from miso_scrapy.feed.rows import RowReader, Unused
 
 
 class Published(NamedTuple):
@@ -29,6 +24,8 @@ class Published(NamedTuple):
     load: dict[int, float]
     forecast: dict[int, float]
     cleared: dict[int, float]
+    unused: tuple[Unused, ...] = ()
+    """The rows that are left out."""
 
 
 class LoadValue(NamedTuple):
@@ -63,92 +60,21 @@ class MarketDay:
     cleared: list[Vintage] = field(default_factory=list)
     snapshots: list[tuple[datetime, datetime | None]] = field(default_factory=list)
     """Of each snapshot: its interval, and when it was collected."""
+    with_rows: set[datetime] = field(default_factory=set)
+    """The intervals of the snapshots that have a row; others are filed, and say nothing."""
 
 
 class SnapshotReader:
-    """Reads the snapshots of a market day, one after the other.
-
-    Most rows of a snapshot stand in the one before: they are compared, and not read again. Of a day's
-    41,616 rows of load that leaves the 288 new ones, and the revised.
-    """
+    """Read the snapshots of a market day, one after the other."""
 
     def __init__(self) -> None:
-        self._load = _Rows("FiveMinTotalLoad", interval_minute)
-        self._forecast, self._cleared = (
-            _Rows(name, partial(hour_minute, ARRAYS[name].label))
-            for name in ("MediumTermLoadForecast", "ClearedMW")
-        )
+        self._rows = RowReader()
 
     def read(
         self, at: datetime, collected_at: datetime | None, data: Mapping[str, Any]
     ) -> Published:
-        """Return the snapshot *data*, of the documented shape, of the interval *at*.
-
-        Raises ValueError for a row that is none, and for load later than the snapshot itself.
-        """
-        load, forecast, cleared = (
-            rows.read(data.get(rows.name)) for rows in (self._load, self._forecast, self._cleared)
-        )
-        local = at.astimezone(EST)
-        if _is_utc(data["FiveMinTotalLoad"], at, local):
-            load, forecast, cleared = map(_to_est, (load, forecast, cleared))
-        if load and (last := max(load)) > local.hour * 60 + local.minute:
-            raise ValueError(
-                f"it holds the load of {last // 60:02d}:{last % 60:02d} EST, after its own interval, "
-                f"{local:%H:%M} EST"
-            )
-        return Published(at, collected_at, load, forecast, cleared)
-
-
-def _is_utc(rows: Sequence[Any], at: datetime, local: datetime) -> bool:
-    """Return whether the labels of a snapshot of the interval *at* are UTC, and not EST.
-
-    The last row of load is that of the interval itself. In MISO's documented example it has the time
-    of day, with seconds, that RefId has in UTC; the live feed has no seconds, and is EST.
-    """
-    label = rows[-1]["Time"] if rows else ""
-    return label == f"{at:%H:%M:%S}" != f"{local:%H:%M:%S}"
-
-
-def _to_est(mw: dict[int, float]) -> dict[int, float]:
-    return {(minute - 5 * 60) % (24 * 60): value for minute, value in mw.items()}
-
-
-class _Rows:
-    """Reads one array, again and again."""
-
-    def __init__(self, name: str, minute_of: Callable[[Any], int]) -> None:
-        self.name = name
-        self._label, self._value = ARRAYS[name].label, ARRAYS[name].value
-        self._minute_of = minute_of
-        self._rows: list[Any] = []
-        self._mw: dict[int, float] = {}
-
-    def read(self, rows: Any) -> dict[int, float]:
-        """Return the MW of *rows* by minute; the later row where one is there twice."""
-        if not isinstance(rows, list):
-            raise ValueError(f"{self.name} is no list")
-        known = len(self._rows)
-        if rows[:known] == self._rows:
-            if len(rows) == known:
-                return self._mw
-            mw, new = self._mw.copy(), rows[known:]
-        else:
-            mw, new = {}, rows
-        for row in new:
-            minute, value = self._row(row)
-            mw[minute] = value
-        self._rows, self._mw = rows, mw
-        return mw
-
-    def _row(self, row: Any) -> tuple[int, float]:
-        try:
-            value = row[self._value]
-            if type(value) not in (int, float) or not abs(value) < _TOO_MUCH:
-                raise ValueError("its value is no load")
-            return self._minute_of(row[self._label]), float(value)
-        except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
-            raise ValueError(f"{self.name} has the row {repr(row)[:60]}: {error}") from None
+        """Return the snapshot *data*, of the documented shape, of the interval *at*."""
+        return Published(at, collected_at, *self._rows.read(at, data))
 
 
 def fold(day: date, snapshots: Iterable[Published]) -> MarketDay:
@@ -161,6 +87,7 @@ def fold(day: date, snapshots: Iterable[Published]) -> MarketDay:
         _fold_hours(midnight, ((snapshot.at, snapshot.forecast) for snapshot in ordered)),
         _fold_hours(midnight, ((snapshot.at, snapshot.cleared) for snapshot in ordered)),
         [(snapshot.at, snapshot.collected_at) for snapshot in ordered],
+        {each.at for each in ordered if each.load or each.forecast or each.cleared},
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 from array import array
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -40,14 +41,42 @@ def parquet_files(day: MarketDay, version: str) -> dict[str, bytes]:
     return {name: _parquet(table, version) for name, table in _tables(day).items()}
 
 
-def version_of(path: str) -> str | None:
-    """Return the version that the Parquet file at *path* was made of; None if there is none."""
+def version_of(file: Path | bytes) -> str | None:
+    """Return the version that the Parquet file *file* was made of; None if it is none."""
     try:
-        metadata = pq.read_metadata(path).metadata or {}
+        source = pa.BufferReader(file) if isinstance(file, bytes) else str(file)
+        metadata = pq.read_metadata(source).metadata or {}
     except (OSError, pa.ArrowException):
         return None
     version: bytes = metadata.get(_VERSION, b"")
     return version.decode()
+
+
+def market_day_of(day: date, tables: Mapping[str, bytes]) -> MarketDay:
+    """Return the market day that is in the Parquet files *tables*; nothing of one that is damaged."""
+    return MarketDay(
+        day,
+        [LoadValue._make((*row, 0)) for row in _rows("load", tables)],
+        [Vintage._make(row) for row in _rows("forecast", tables)],
+        [Vintage._make(row) for row in _rows("cleared", tables)],
+    )
+
+
+def _rows(name: str, tables: Mapping[str, bytes]) -> Iterable[tuple[Any, ...]]:
+    try:
+        table = pq.ParquetFile(pa.BufferReader(tables[name])).read()
+        if not table.schema.equals(SCHEMAS[name]):
+            return ()
+    except (KeyError, OSError, pa.ArrowException):
+        return ()
+    columns = []
+    for column in table.columns:
+        # By their numbers: to_pylist() of times imports pandas, too.
+        values = column.cast(pa.int64() if column.type == _TIME else column.type).to_pylist()
+        if column.type == _TIME:
+            values = [_EPOCH + value * _MICROSECOND for value in values]
+        columns.append(values)
+    return zip(*columns, strict=True)
 
 
 def load_csv(day: MarketDay) -> bytes:

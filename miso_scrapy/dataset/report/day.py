@@ -87,10 +87,9 @@ def _as_it_began(vintages: Sequence[Vintage], hour: datetime) -> float | None:
 
 
 def _state(market: MarketDay, audit: DayAudit, grid: Sequence[datetime]) -> str:
-    own = {at for at, _ in market.snapshots}
     values = {value.interval_start for value in market.load}
     missing = {gap.first + number * INTERVAL for gap in audit.missing for number in range(len(gap))}
     return "".join(
-        ("c" if at in own else "h") if at in values else "m" if at in missing else "-"
+        ("c" if at in market.with_rows else "h") if at in values else "m" if at in missing else "-"
         for at in grid
     )

@@ -29,8 +29,8 @@ def lede(result: Total) -> str:
     known = f"{words.count(result.values, 'five-minute value')} known, "
     missing = f"{result.values_missing:,}" if result.values_missing else words.NONE
     healed = (
-        f" {result.healed:,} of them healed: the snapshot of the interval itself is not there, and "
-        "a later one of its market day had the value."
+        f" {result.healed:,} of them healed: the snapshot of the interval itself is missing or "
+        "cannot be used, and a later one of its market day had the value."
         if result.healed
         else ""
     )

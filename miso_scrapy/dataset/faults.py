@@ -1,0 +1,56 @@
+"""What is wrong with the files of an archive, each kind of fault once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from miso_scrapy.feed.rows import Unused
+from miso_scrapy.outcomes import count
+
+
+class Unreadable(NamedTuple):
+    """Why a file cannot be read."""
+
+    kind: str
+    """The same text for the same fault."""
+    detail: str
+    """The same, of this file."""
+
+
+@dataclass
+class Faults:
+    """What is left out, and why, by the location of its file."""
+
+    unreadable: dict[str, Unreadable] = field(default_factory=dict)
+    rows: dict[str, tuple[Unused, ...]] = field(default_factory=dict)
+
+    def add(self, others: Faults) -> None:
+        """Add those of *others*; a file near midnight may be in the faults of two days."""
+        self.unreadable |= others.unreadable
+        self.rows |= others.rows
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for each kind of fault: in how many files, the first, the last, what is wrong."""
+        kinds: dict[str, list[str]] = defaultdict(list)
+        for location, why in sorted(self.unreadable.items()):
+            kinds[why.kind].append(location)
+        for kind, locations in kinds.items():
+            if len(locations) == 1:
+                yield f"cannot be read: {locations[0]}: {self.unreadable[locations[0]].detail}"
+            else:
+                yield f"cannot be read: {_files(locations)}: {kind}"
+        rows: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for location, unused in sorted(self.rows.items()):
+            for what, row in unused:
+                rows[what].append((location, row))
+        for what, places in rows.items():
+            locations = list(dict.fromkeys(location for location, _ in places))
+            where = locations[0] if len(locations) == 1 else _files(locations)
+            yield f"left out: {count(len(places), 'row')} in {where}: {what}, such as {places[0][1]}"
+
+
+def _files(locations: list[str]) -> str:
+    return f"{count(len(locations), 'file')}, from {locations[0]} to {locations[-1]}"
