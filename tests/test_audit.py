@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from miso_scrapy.dataset.archive import DayFiles, DayRange, days, read
-from miso_scrapy.dataset.audit import audit
+from miso_scrapy.dataset.audit import audit, total
 from miso_scrapy.store.directory import DirectoryStore
 from tests import known
 from tests.known import est
@@ -143,7 +143,7 @@ def audited(root, now, clocks=(), day="2026-11-01"):
     wanted = date.fromisoformat(day)
     store = DirectoryStore(root)
     found = days(store, DayRange(wanted, wanted + timedelta(days=1)))
-    return audit(read(store, found[0] if found else DayFiles(wanted, [], "")).market_day, now)
+    return audit(read(store, found[0] if found else DayFiles(wanted, [], "")), now)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +172,40 @@ def test_the_silence_is_the_longest_of_what_was_due_the_days_ends_included(tmp_p
     assert morning.longest_silence == timedelta(hours=18)
     evening = audited(tmp_path / "evening", est("2026-11-02"), ["00:00", "02:00"])
     assert timedelta(hours=21, minutes=55) <= evening.longest_silence <= timedelta(hours=22)
+
+
+def test_days_without_files_at_the_end_of_a_range_that_is_closed_are_told_of(tmp_path, scrapy):
+    """A collector that died must not audit as complete."""
+    for number in range(288):
+        clock = f"{number // 12:02d}:{number % 12 * 5:02d}"
+        known.file(tmp_path / "data", "2026-05-01", clock, {clock: 100})
+    told = {}
+    for name, args in {"open": (), "closed": ("--end", "2026-05-04")}.items():
+        done = scrapy("audit", "--json", "--start", "2026-05-01", *args)
+        told[name] = (done.returncode, json.loads(done.stdout))
+    status, result = told["open"]
+    assert (status, len(result["days"]), result["total"]["values_missing"]) == (0, 1, 0)
+    status, result = told["closed"]
+    assert (status, len(result["days"]), result["total"]["values_missing"]) == (1, 3, 2 * 288)
+    # From 23:55 on the first day to the end of the third.
+    assert result["total"]["longest_silence_minutes"] == 2 * 24 * 60
+
+
+def test_a_silence_goes_on_after_midnight_and_over_days(tmp_path):
+    def silence(audits):
+        return total(audits).longest_silence
+
+    now = est("2026-11-04")
+    first = audited(tmp_path / "a", now, ["00:00", "12:00"], "2026-11-01")
+    none = audited(tmp_path / "b", now, [], "2026-11-02")
+    last = audited(tmp_path / "c", now, ["06:00", "18:00"], "2026-11-03")
+    # 12:05 to 24:00, a whole day, and 00:00 to 06:00.
+    assert silence([first, none, last]) == timedelta(hours=11, minutes=55 + 24 * 60 + 6 * 60)
+    # Of one day the silence before its first snapshot and after its last is its own.
+    assert silence([first]) == timedelta(hours=11, minutes=55)
+    early = audited(tmp_path / "d", now, ["22:00"], "2026-11-03")
+    assert silence([early]) == timedelta(hours=22)
+    assert silence([first, none]) == timedelta(hours=11, minutes=55 + 24 * 60)
 
 
 def test_a_day_of_the_future_that_has_files_is_told_of(tmp_path, scrapy):

@@ -12,6 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
+from miso_scrapy.dataset.archive import DayRead
 from miso_scrapy.dataset.audit import audit
 from miso_scrapy.dataset.fold import SnapshotReader, fold
 from miso_scrapy.dataset.forecast_error import hour_errors, lead_errors
@@ -525,10 +526,34 @@ def test_errors_by_lead_time_compare_what_was_known_then():
     assert leads[2].mean_absolute_mw > leads[0].mean_absolute_mw
 
 
+def test_hours_after_one_without_its_load_have_their_error():
+    """A gap costs its own hours, in both: by hour, and by lead time."""
+    clocks = [f"{hour:02d}:55" for hour in range(8)]
+    whole, day = day_from(DAYS[0], *clocks, "23:55"), day_from(DAYS[0], *clocks, "23:55")
+    gap = {est(DAYS[0], "10:00"), est(DAYS[0], "11:00")}
+    day.load = [value for value in day.load if value.interval_start.replace(minute=0) not in gap]
+    errors = [error for error in hour_errors(whole) if error.hour_start not in gap]
+    assert hour_errors(day) == errors
+    assert max(error.hour_start for error in errors) == est(DAYS[0], "23:00")
+    hours = {lead.lead_hours: lead.hours for lead in lead_errors([whole])}
+    less = {lead.lead_hours: lead.hours for lead in lead_errors([day])}
+    assert less[0] == hours[0] - 2
+    assert max(less) == max(hours)
+
+
+def test_an_hour_without_a_forecast_does_not_hide_those_after_it():
+    day = day_from(DAYS[0], "00:55", "23:55")
+    ten = est(DAYS[0], "10:00")
+    day.forecast = [vintage for vintage in day.forecast if vintage.hour_start != ten]
+    hours = [error.hour_start for error in hour_errors(day)]
+    assert ten not in hours
+    assert max(hours) == est(DAYS[0], "23:00")
+
+
 def test_tables_stay_short_over_a_long_range():
     days = [day_from(DAYS[0] + timedelta(days=number), "23:55") for number in range(8)]
     now = est(days[-1].day, "23:59")
-    page = report(days, [audit(day, now) for day in days], now)
+    page = report(days, [audit(DayRead(day), now) for day in days], now)
     tables = re.findall(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
     assert [table.count("<tr>") for table in tables] == [8, 8, 8, 0, 8, 8, 8]
 
@@ -536,7 +561,7 @@ def test_tables_stay_short_over_a_long_range():
 def test_what_is_still_to_come_is_not_missing():
     day = day_from(DAYS[0], "06:00")
     now = est(DAYS[0], "06:12")
-    page = report([day], [audit(day, now)], now)
+    page = report([day], [audit(DayRead(day), now)], now)
     data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
     assert data["state"] == ["h" * 72 + "c" + "m" + "-" * 214]
     assert "72 of them healed" in page
