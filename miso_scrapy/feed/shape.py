@@ -36,6 +36,9 @@ ARRAYS = {
     "FiveMinTotalLoad": Array("Load", "Time", "Value"),
 }
 
+SIMULATED = "Simulated"
+"""The field that the simulator adds beside RefId, as ``true``: it stays with the snapshot for ever."""
+
 _LEVELS = 254
 """Of lists and objects within one another: orjson's own limit. A snapshot has five."""
 _NUMBER = re.compile(r"[+-]?([0-9]{1,3}(,[0-9]{3})+|[0-9]{1,18})(\.[0-9]{1,18})?")
@@ -138,6 +141,11 @@ def source_ref_id(payload: Any) -> str | None:
         return None
     ref_id = _unwrap(payload, "LoadInfo").get("RefId")
     return ref_id if isinstance(ref_id, str) else None
+
+
+def is_simulated(data: Any) -> bool:
+    """Return whether *data*, in the documented shape, says that the simulator made it."""
+    return isinstance(data, dict) and data.get(SIMULATED) is True
 
 
 def _row(row: Any, array: Array) -> Any:

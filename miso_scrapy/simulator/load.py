@@ -17,7 +17,7 @@ from typing import Any
 from miso_scrapy.feed.candidate import INTERVAL, floor_to_interval
 from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY, market_day
 from miso_scrapy.feed.ref_id import iso_utc, live_ref_id
-from miso_scrapy.feed.shape import ARRAYS
+from miso_scrapy.feed.shape import ARRAYS, SIMULATED
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,13 @@ def snapshot(seed: int, instant: datetime, *, documented: bool = False) -> dict[
         for name, array in rows.items()
     }
     return {"LoadInfo": {"RefId": live_ref_id(interval), **wrapped}}
+
+
+def answer(seed: int, instant: datetime, *, documented: bool = False) -> dict[str, Any]:
+    """Return :func:`snapshot` as it is served: with the field that says that it is simulated."""
+    served = snapshot(seed, instant, documented=documented)
+    (served if documented else served["LoadInfo"])[SIMULATED] = True
+    return served
 
 
 def _forecast(day: Day, hour: int, made_in: int) -> int:

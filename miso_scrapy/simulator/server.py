@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from miso_scrapy.feed.ref_id import iso_utc
-from miso_scrapy.simulator.load import snapshot
+from miso_scrapy.simulator.load import answer
 
 PATH = "/api/RealTimeTotalLoad"
 CONTROL = "/simulator"
@@ -152,10 +152,10 @@ class Simulator:
         return web.json_response(self._snapshot(behind, documented=kind == "documented"))
 
     def _snapshot(self, behind: timedelta = timedelta(), *, documented: bool = False) -> Any:
-        answer = snapshot(self.seed, self.now() - behind, documented=documented)
+        served = answer(self.seed, self.now() - behind, documented=documented)
         if self.advance is not None:
             self._clock += self.advance
-        return answer
+        return served
 
     async def _cut(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
