@@ -22,12 +22,14 @@ from urllib.parse import urljoin
 from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 
 from miso_scrapy import settings as defaults
+from miso_scrapy.binding import wrong_archive
 from miso_scrapy.connections import connect_registry, feed_turns, open_registry, open_store
 from miso_scrapy.feed.document import ROOT
 from miso_scrapy.feed.ref_id import iso_utc, parse_ref_id
 from miso_scrapy.feed.shape import ARRAYS, NotJSON, decode, error_in, normalise
 from miso_scrapy.feed.turns import PATIENCE, Answer, Shared, Turn, Wait, retry_after
 from miso_scrapy.feed.validation import problem
+from miso_scrapy.identity import Kind, read_identity
 from miso_scrapy.masking import MASK, masked, masked_url, secrets_in
 from miso_scrapy.mistyped import warnings_about
 from miso_scrapy.notify import security_options
@@ -126,8 +128,9 @@ def findings(settings: BaseSettings) -> Iterator[Finding]:
         return
     yield Finding("settings", Result.OK, "each has a value that can be used")
     yield from _feed(settings, options)
-    yield asyncio.run(_registry(options))
-    yield from _store(settings, options)
+    registry, archive = asyncio.run(_registry(options))
+    yield registry
+    yield from _store(settings, options, archive)
     yield _topic(settings, options)
 
 
@@ -282,35 +285,42 @@ async def _fetch(settings: BaseSettings, session: ClientSession, turns: Turns) -
             return Answer(bytes(body), masked_url(links[-1]), datetime.now(UTC))
 
 
-async def _registry(options: Options) -> Finding:
+async def _registry(options: Options) -> tuple[Finding, str | None]:
+    """Return what the registry comes to, and the id of the archive that it belongs to, if any."""
     try:
         async with open_registry(options) as registry:
-            owed, where = await registry.owed(), registry.where
+            owed, where, archive = await registry.owed(), registry.where, await registry.archive()
     except RegistryInUse as error:
         busy = str(error).partition(";")[0]
-        return Finding("registry", Result.NOTE, f"{busy}: no fault, while that lasts")
+        return Finding("registry", Result.NOTE, f"{busy}: no fault, while that lasts"), None
     except RegistryUnavailable as error:
-        return _failed("registry", error)
+        return _failed("registry", error), None
     found = f"{where} answers" if options.redis_url else "the embedded one starts, and answers"
     if owed:
         owing = f"{found}; {count(owed, 'message')} owed: the next run sends what is owed first"
-        return Finding("registry", Result.NOTE, owing)
-    return Finding("registry", Result.OK, found)
+        return Finding("registry", Result.NOTE, owing), archive
+    return Finding("registry", Result.OK, found), archive
 
 
-def _store(settings: BaseSettings, options: Options) -> Iterator[Finding]:
-    """Put a small file, get, list and delete it.
+def _store(settings: BaseSettings, options: Options, archive: str | None) -> Iterator[Finding]:
+    """Put a small file, get, list and delete it; *archive* is the id that the registry remembers.
 
     One name per machine: where nothing may be deleted, there is only ever one of them.
     """
     try:
         store = open_store(settings, options)
+        identity = read_identity(store)
+        if archive not in (None, identity and identity.id):
+            raise wrong_archive("of this ENVIRONMENT", store)
     except StoreUnavailable as error:
         yield _failed("store", error)
         return
     key = f"{_HIDDEN}/{socket.gethostname()}.gz"
     body = os.urandom(16)
-    yield Finding("store", Result.OK, f"files go to {store.locate(ROOT)}")
+    where = f"files go to {store.locate(ROOT)}"
+    if identity and identity.kind == Kind.SIMULATED:
+        where += ", which is a simulated archive"
+    yield Finding("store", Result.OK, where)
     try:
         store.put(key, body, {}, overwrite=True)
         overwritten = store.put(key, body[::-1], {}).created

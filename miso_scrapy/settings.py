@@ -171,6 +171,7 @@ ITEM_PIPELINES = {
     # The order is the promise: nothing is registered before it is stored, or announced before it
     # is registered.
     "miso_scrapy.pipelines.validate.ValidatePipeline": 100,
+    "miso_scrapy.pipelines.identity.IdentityPipeline": 120,
     "miso_scrapy.pipelines.freshness.FreshnessPipeline": 150,
     "miso_scrapy.pipelines.coverage.CoveragePipeline": 200,
     "miso_scrapy.pipelines.dedupe.DedupePipeline": 300,

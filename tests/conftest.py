@@ -117,8 +117,10 @@ def bucket(_s3):
         }
 
         def keys(self):
+            """The keys of all there is, but for the archive's identity."""
             pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=name)
-            return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+            keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+            return [key for key in keys if not key.endswith("/archive.json")]
 
         def document(self, key):
             body = self.client.get_object(Bucket=name, Key=key)["Body"].read()

@@ -1,5 +1,6 @@
 """Where a run files: the data directory or the bucket, by the same four questions."""
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -21,8 +22,13 @@ class Directory:
         self.root = root
 
     def files(self):
-        """Return {key: bytes} of all there is."""
+        """Return {key: bytes} of all there is, but for the archive's identity."""
         return files_below(self.root)
+
+    def get(self, key):
+        """Return the bytes under *key*, or None."""
+        path = self.root / key
+        return path.read_bytes() if path.exists() else None
 
     def note(self, key):
         """Return what stands beside a quarantined body."""
@@ -50,6 +56,10 @@ class Bucket:
 
     def files(self):
         return files_in(self.client, self.name)
+
+    def get(self, key):
+        with contextlib.suppress(self.client.exceptions.NoSuchKey):
+            return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
 
     def note(self, key):
         return self.client.head_object(Bucket=self.name, Key=key)["Metadata"]

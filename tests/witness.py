@@ -13,10 +13,12 @@ ROOT = "sourcing/miso_realtime_total_load/"
 
 
 def files_below(directory):
-    """Return {path below *directory*: bytes} of every file of the archive."""
+    """Return {path below *directory*: bytes} of every file of the archive, but for its identity."""
     found = {}
     for folder, _, names in os.walk(os.path.join(directory, ROOT)):
         for name in names:
+            if name == "archive.json":
+                continue
             path = os.path.join(folder, name)
             with open(path, "rb") as file:
                 found[os.path.relpath(path, directory)] = file.read()
@@ -24,10 +26,12 @@ def files_below(directory):
 
 
 def files_in(client, bucket):
-    """Return {key: bytes} of every object of a bucket."""
+    """Return {key: bytes} of every object of a bucket, but for the archive's identity."""
     found = {}
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for entry in page.get("Contents", ()):
+            if entry["Key"].endswith("/archive.json"):
+                continue
             found[entry["Key"]] = client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
     return found
 

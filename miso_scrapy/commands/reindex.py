@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from scrapy.commands import ScrapyCommand
 
 from miso_scrapy import quarantine
+from miso_scrapy.binding import rebind
 from miso_scrapy.commands import StrictUsage, usage_error
 from miso_scrapy.connections import open_registry, open_store
 from miso_scrapy.feed.document import ROOT, UnreadableDocument
@@ -65,6 +66,7 @@ async def _reindex(store: Store, options: Options, *, announce: bool) -> int:
 
     unreadable = registered = kept = 0
     async with open_registry(options) as registry:
+        await rebind(registry, store)
         entries = store.entries(ROOT)
         await registry.forget_quarantine()
         # A person sees a bar; a log gets the last line only.

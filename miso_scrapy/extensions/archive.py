@@ -13,22 +13,28 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider, NotConfigured
 from scrapy.utils.defer import deferred_from_coro
 
+from miso_scrapy import binding
 from miso_scrapy.connections import open_registry, open_store
 from miso_scrapy.feed.document import UnreadableDocument, key_of
 from miso_scrapy.filing import filed_from
+from miso_scrapy.identity import Identity, Kind, WrongArchive, identify, read_identity, wrong_kind
 from miso_scrapy.items import Filed, Snapshot
 from miso_scrapy.notify import Notifier, message_of
 from miso_scrapy.options import Options
-from miso_scrapy.outcomes import count
+from miso_scrapy.outcomes import Dropped, Outcome, count
 from miso_scrapy.registry.client import Registry, RegistryUnavailable, Step
 from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
 _POLL = 0.02
+# One refusal may pass; after so many in a row the store is taken to be down, and the run ends.
+_REFUSALS = 3
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, WrongArchive):
+        return "wrong_archive"
     return "store_unavailable" if isinstance(error, StoreUnavailable) else "registry_unavailable"
 
 
@@ -45,12 +51,16 @@ class Archive:
         self.options = Options.from_settings(crawler.settings)
         self.force: bool = getattr(crawler.spider, "force", False)
         self.store: Store
+        self.identity: Identity | None = None
+        """The archive's, as soon as it has one and the registry is bound to it."""
         self.registry: Registry | None = None
         self.notifier: Notifier | None = None
         self.settled = asyncio.Event()
         """Set when the run has sent what it can, and the stats say what is owed."""
         self._connections = contextlib.AsyncExitStack()
         self._stopping: asyncio.Future[None] | None = None
+        self.refusals = 0
+        """How often in a row the store has not taken a candidate."""
         crawler.signals.connect(self._open, signal=signals.spider_opened)
         crawler.signals.connect(self._dropped, signal=signals.item_dropped)
         crawler.signals.connect(self._close, signal=signals.spider_closed)
@@ -70,12 +80,40 @@ class Archive:
 
     async def claim(self, identifier: str) -> Step:
         """Claim a candidate, once what a dead worker left of it is settled."""
-        assert self.registry is not None
-        step = await self.registry.claim(identifier, force=self.force)
+        step = await self._claim(identifier)
         if step == Step.ABANDONED:
             await self.settle()
-            step = await self.registry.claim(identifier, force=self.force, insist=True)
+            step = await self._claim(identifier, insist=True)
         return step
+
+    async def _claim(self, identifier: str, *, insist: bool = False) -> Step:
+        assert self.registry is not None
+        while True:
+            step = await self.registry.claim(identifier, force=self.force, insist=insist)
+            if step != Step.FOREIGN:
+                return step
+            # The registry was bound since this run opened, to this archive or to another one.
+            self.identity = await binding.compare(self.registry, self.store)
+
+    async def identify(self, kind: Kind) -> None:
+        """Make sure that the archive takes snapshots of *kind*; the first gives it its identity.
+
+        Raises WrongArchive if it does not, StoreUnavailable and RegistryUnavailable.
+        """
+        if self.identity is None:
+            identity = await asyncio.to_thread(identify, self.store, kind)
+            if self.registry:
+                await binding.bind(self.registry, self.store, identity)
+            self.identity = identity
+        if self.identity.kind != kind:
+            raise wrong_kind(self.store, kind)
+
+    def refused(self, error: StoreUnavailable) -> Dropped:
+        """Return how a candidate ends that the store does not take; at the third the run ends, too."""
+        self.refusals += 1
+        if self.refusals >= _REFUSALS:
+            self.stop(error)
+        return Dropped(Outcome.FAILED, f"{error}; then run the same range again")
 
     async def settle(self) -> None:
         """Settle the claims of dead workers by what the store says: commit what is there, free the
@@ -139,9 +177,12 @@ class Archive:
             if self.options.kafka_topic:
                 self.notifier = Notifier(self.crawler.settings, self.options)
             if self.registry:
+                self.identity = await binding.compare(self.registry, self.store)
                 await self.settle()
                 if self.notifier:
                     await self.notifier.send_owed(self.registry)
+            else:
+                self.identity = await asyncio.to_thread(read_identity, self.store)
         except (StoreUnavailable, RegistryUnavailable) as error:
             logger.error("Nothing was fetched: %s", error)
             raise CloseSpider(_reason(error)) from None

@@ -14,6 +14,8 @@ from scrapy.exceptions import NotConfigured
 from miso_scrapy import quarantine
 from miso_scrapy.extensions.archive import Archive
 from miso_scrapy.feed.fingerprint import fingerprint
+from miso_scrapy.feed.shape import is_simulated
+from miso_scrapy.identity import Kind
 from miso_scrapy.items import Filed, Snapshot
 from miso_scrapy.outcomes import Dropped, Outcome
 from miso_scrapy.registry.client import RegistryUnavailable
@@ -55,8 +57,12 @@ class Quarantine:
             return
         try:
             if await self._belongs(item, exception.outcome):
+                if is_simulated(
+                    item.data
+                ):  # what is invalid has not been compared with the archive
+                    await self.archive.identify(Kind.SIMULATED)
                 await self._keep(item, str(exception))
-        except StoreUnavailable as error:
+        except (StoreUnavailable, RegistryUnavailable) as error:
             logger.error("lost %s: its body cannot be kept: %s", item.identifier, error)
 
     async def _is_stored(self, item: Snapshot) -> bool:

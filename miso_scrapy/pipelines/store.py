@@ -16,16 +16,12 @@ from miso_scrapy.items import Filed, Snapshot
 from miso_scrapy.outcomes import Dropped, Outcome
 from miso_scrapy.store import Stored, StoreUnavailable
 
-# One refusal may pass; after so many in a row the store is taken to be down, and the run ends.
-_REFUSALS = 3
-
 
 class StorePipeline:
     """File a snapshot. What is there already stays, and is adopted, unless the run is forced."""
 
     def __init__(self, crawler: Crawler) -> None:
         self.archive = Archive.of(crawler)
-        self._refusals = 0
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> StorePipeline:
@@ -71,11 +67,8 @@ class StorePipeline:
                 else await self._adopt(item, key, stored, body)
             )
         except StoreUnavailable as error:
-            self._refusals += 1
-            if self._refusals >= _REFUSALS:
-                self.archive.stop(error)
-            raise Dropped(Outcome.FAILED, f"{error}; then run the same range again") from None
-        self._refusals = 0
+            raise self.archive.refused(error) from None
+        self.archive.refusals = 0
         if filed.fingerprint == item.fingerprint:
             filed.quarantined = item.quarantined
         if item.home != item.identifier:

@@ -36,6 +36,7 @@ class Step(StrEnum):
     """What came of a step. registry/steps.py says what each means."""
 
     CLAIMED = "claimed"
+    FOREIGN = "foreign"
     REGISTERED = "registered"
     HELD = "held"
     ABANDONED = "abandoned"
@@ -57,6 +58,9 @@ class Registry:
         self._claims = f"{prefix}claims"
         self._outbox = f"{prefix}outbox"
         self._quarantine = f"{prefix}quarantine"
+        self._archive = f"{prefix}archive"
+        self._bound_to = ""
+        """The id of the worker's archive, once the registry remembers it."""
         self._alone = False
         self._lost: RegistryUnavailable | None = None
         self._ttl = int(ttl * 1000)
@@ -73,6 +77,7 @@ class Registry:
         self._renew = redis.register_script(steps.RENEW)
         self._expire = redis.register_script(steps.EXPIRE)
         self._sent = redis.register_script(steps.SENT)
+        self._forget = redis.register_script(steps.FORGET)
         self._renewing: asyncio.Task[None] | None = None
 
     @classmethod
@@ -114,7 +119,8 @@ class Registry:
     async def claim(self, identifier: str, *, force: bool = False, insist: bool = False) -> Step:
         """Claim a candidate: CLAIMED, or REGISTERED, HELD or ABANDONED, as it was.
 
-        *insist* on an abandoned one that could not be settled.
+        *insist* on an abandoned one that could not be settled. FOREIGN: the registry belongs to an
+        archive that this worker has not bound it to.
         """
         token = f"{self._worker}:{next(self._serial)}"
         before = self._tokens.get(identifier)
@@ -122,7 +128,15 @@ class Registry:
         (step, *_) = await self._run(
             self._claim,
             [self._key(identifier), self._claims],
-            [identifier, token, self._lease, int(force), int(insist), self._prefix],
+            [
+                identifier,
+                token,
+                self._lease,
+                int(force),
+                int(insist),
+                self._prefix,
+                self._bound_to,
+            ],
         )
         if step != Step.CLAIMED:
             self._tokens.pop(identifier)
@@ -236,6 +250,53 @@ class Registry:
         async with self._explained():
             found = await self._redis.mget([self._key(name) for name in identifiers])
         return {name for name, value in zip(identifiers, found, strict=True) if value is None}
+
+    async def archive(self) -> str | None:
+        """Return the id of the archive that the registry belongs to, or None while there is none."""
+        async with self._explained():
+            remembered = await self._redis.get(self._archive)
+        return None if remembered is None else str(remembered)
+
+    async def bind(self, archive: str) -> bool:
+        """Remember the id of the archive; False if the registry belongs to another one."""
+        async with self._explained():
+            await self._redis.set(self._archive, archive, nx=True)
+        if await self.archive() != archive:
+            return False
+        self._bound_to = archive
+        return True
+
+    async def registered(self, number: int) -> list[tuple[str, str]]:
+        """Return (identifier, fingerprint) of at most *number* files that are registered."""
+        found: list[tuple[str, str]] = []
+        start = self._key("md5:")
+        async with self._explained():
+            async for name in self._redis.scan_iter(f"{start}*", count=1000):
+                if identifier := await self._redis.get(name):
+                    found.append((str(identifier), str(name).removeprefix(start)))
+                if len(found) == number:
+                    break
+        return found
+
+    async def forget(self) -> None:
+        """Forget the archive and what is registered, so that another archive can be bound.
+
+        What is owed stays owed: it is about files that are there. Raises RegistryUnavailable if
+        another worker has a claim.
+        """
+        (step, *_) = await self._run(
+            self._forget, [self._claims, self._quarantine, self._archive], [int(self._alone)]
+        )
+        if step == Step.HELD:
+            raise RegistryUnavailable(
+                f"the registry {self.where} belongs to another archive, and a worker is at work on it; "
+                "wait until it has ended, or set another ENVIRONMENT or REDIS_DB"
+            )
+        self._bound_to = ""
+        async with self._explained():
+            async for name in self._redis.scan_iter(f"{self._prefix}*", count=1000):
+                if name != self._outbox:
+                    await self._redis.unlink(name)
 
     async def quarantine(self, name: str) -> None:
         """Remember that the body *name* is kept."""

@@ -11,6 +11,7 @@ Keys, all below ``{environment}:{dgroup}:``
     claims               hash    identifier -> who is at work on it, until when, with which content
     outbox               hash    identifier -> the message that is still to be sent
     quarantine           set     the hashes of the bodies that are kept unfiled (no part of the machine)
+    archive              string  the id of the archive that all this is about (no part of the machine)
 
 States of a candidate (what the keys hold), who moves it on, and what a kill leaves
 
@@ -69,11 +70,16 @@ end
 # FREE -> CLAIMED. Forced, a registered candidate may be claimed too. Insisting, an abandoned one that
 # could not be settled: its content stays in the claim, so that it is not forgotten.
 # A candidate whose content is stored no more (its file was overwritten, by force) is free again.
-# KEYS: identifier, claims. ARGV: identifier, token, lease in ms, forced, insisting, key prefix.
-# -> {'registered'} | {'held'} | {'abandoned'}: settle it first | {'claimed'}
+# A worker that does not know the archive that the registry belongs to gets no claim: it opened before
+# the registry was bound, or was given to another archive.
+# KEYS: identifier, claims. ARGV: identifier, token, lease in ms, forced, insisting, key prefix,
+#       the id of the worker's archive or ''.
+# -> {'foreign'} | {'registered'} | {'held'} | {'abandoned'}: settle it first | {'claimed'}
 CLAIM = (
     _COMMON
     + """
+local archive = redis.call('GET', ARGV[6] .. 'archive')
+if archive and archive ~= ARGV[7] then return {'foreign'} end
 local registered = redis.call('GET', KEYS[1])
 if registered and ARGV[4] == '0' and redis.call('EXISTS', ARGV[6] .. 'md5:' .. registered) == 1 then
   return {'registered'}
@@ -224,3 +230,19 @@ SENT = """
 if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
 return {'sent'}
 """
+
+# What the registry says of its archive, but for the registrations, which are too many for one step.
+# Not while a worker lives that has claims, unless forced.
+# KEYS: claims, quarantine, archive. ARGV: forced.
+# -> {'held'} | {'forgotten'}
+FORGET = (
+    _COMMON
+    + """
+local claims = redis.call('HGETALL', KEYS[1])
+for i = 1, #claims, 2 do
+  if ARGV[1] == '0' and cjson.decode(claims[i + 1]).deadline > now() then return {'held'} end
+end
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+return {'forgotten'}
+"""
+)

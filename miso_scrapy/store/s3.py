@@ -130,7 +130,7 @@ class S3Store:
                     Bucket=self.bucket,
                     Key=key,
                     Body=body,
-                    ContentType="application/gzip",
+                    ContentType="application/json" if key.endswith(".json") else "application/gzip",
                     Metadata=dict(metadata),
                     **condition,
                 )

@@ -1,0 +1,77 @@
+"""Which archive a registry belongs to: what it remembers is compared with the archive's identity."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from miso_scrapy.feed.document import ROOT, UnreadableDocument, key_of
+from miso_scrapy.filing import filed_from
+from miso_scrapy.identity import Identity, WrongArchive, read_identity
+from miso_scrapy.store import AccessDenied, Store
+
+if TYPE_CHECKING:
+    from miso_scrapy.registry.client import Registry
+
+_SAMPLE = 10
+"""How many registrations of an earlier version are looked for in the archive."""
+
+
+def wrong_archive(where: str, store: Store) -> WrongArchive:
+    """Return the refusal of the archive in *store* by the registry at *where*."""
+    return WrongArchive(
+        f"the registry {where} belongs to another archive than {store.locate(ROOT)}; set another "
+        "ENVIRONMENT or REDIS_DB, or run scrapy reindex to rebuild the registry from this archive"
+    )
+
+
+async def compare(registry: Registry, store: Store) -> Identity | None:
+    """Return the identity of the archive in *store*, once it is certain that *registry* is its own.
+
+    A registry that remembers no archive yet is bound to this one; while the archive has no identity,
+    that waits for :func:`bind`. Raises WrongArchive, RegistryUnavailable and StoreUnavailable.
+    """
+    # The registry is asked first: what it remembers was in the archive before.
+    remembered = await registry.archive()
+    identity = await asyncio.to_thread(read_identity, store)
+    if remembered is None:  # new, or of an earlier version
+        registered = await registry.registered(_SAMPLE)
+        if registered and not await asyncio.to_thread(_holds_any, store, registered):
+            raise wrong_archive(registry.where, store)
+    if identity is not None:
+        await bind(registry, store, identity)
+    elif remembered is not None:
+        raise wrong_archive(registry.where, store)
+    return identity
+
+
+async def bind(registry: Registry, store: Store, identity: Identity) -> None:
+    """Let *registry* remember the archive. Raises WrongArchive if it remembers another one."""
+    if not await registry.bind(identity.id):
+        raise wrong_archive(registry.where, store)
+
+
+async def rebind(registry: Registry, store: Store) -> None:
+    """Make *registry* that of the archive in *store*; forget what it says of another one.
+
+    Raises RegistryUnavailable while other workers use it, and what :func:`compare` raises.
+    """
+    try:
+        await compare(registry, store)
+    except WrongArchive:
+        await registry.forget()
+        await compare(registry, store)
+
+
+def _holds_any(store: Store, registered: Iterable[tuple[str, str]]) -> bool:
+    """Return whether one of the (identifier, fingerprint) is filed in *store*."""
+    for identifier, fingerprint in registered:
+        key = key_of(identifier)
+        try:
+            body = store.get(key)
+            if body and filed_from(identifier, key, body).fingerprint == fingerprint:
+                return True
+        except (AccessDenied, UnreadableDocument):
+            continue
+    return False

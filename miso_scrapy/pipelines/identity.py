@@ -1,0 +1,39 @@
+"""Identity: an archive takes real snapshots or simulated ones, as its identity says."""
+
+from __future__ import annotations
+
+from scrapy.crawler import Crawler
+
+from miso_scrapy.extensions.archive import Archive
+from miso_scrapy.identity import WrongArchive, kind_of
+from miso_scrapy.items import Snapshot
+from miso_scrapy.outcomes import Dropped, Outcome
+from miso_scrapy.registry.client import RegistryUnavailable
+from miso_scrapy.store import StoreUnavailable
+
+
+class IdentityPipeline:
+    """Give the archive its identity with the first snapshot; end the run at one of the other kind."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self.archive = Archive.of(crawler)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> IdentityPipeline:
+        """Make it for *crawler*."""
+        return cls(crawler)
+
+    async def process_item(self, item: Snapshot) -> Snapshot:
+        """Return *item* if it is of the archive's kind."""
+        try:
+            await self.archive.identify(kind_of(item.data))
+        except (WrongArchive, RegistryUnavailable) as error:
+            self.archive.stop(error)
+            # What is wrong with the archive is wrong for all candidates, and said once.
+            level = "DEBUG" if isinstance(error, WrongArchive) else "ERROR"
+            raise Dropped(
+                Outcome.FAILED, "not filed, as the run ends here", log_level=level
+            ) from None
+        except StoreUnavailable as error:
+            raise self.archive.refused(error) from None
+        return item
