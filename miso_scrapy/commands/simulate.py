@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from miso_scrapy.simulator.server import Simulator
 
 
+DATA_DIR = "simulated"
+"""Where a command files by default."""
+PLACES = ("S3_BUCKET", "REDIS_URL", "REDIS_HOST", "KAFKA_BROKERS", "KAFKA_TOPIC", "METRICS_FILE")
+"""Variables that name where else a command's run writes."""
+
+
 class Command(StrictUsage, ScrapyCommand):
     """Serve simulated snapshots until stopped, or for as long as a command runs."""
 
@@ -44,6 +50,8 @@ class Command(StrictUsage, ScrapyCommand):
         return (
             "Serve a MISO look-alike on localhost, until stopped; or run COMMAND with MISO_API_URL "
             "set to it, MISO_MIN_INTERVAL to 0 unless it is set, and exit with its status. "
+            f"COMMAND files in ./{DATA_DIR}: MISO_DATA_DIR is set to it, and {', '.join(PLACES)} are not "
+            "set. "
             "Faults, each for so many requests or for ever: "
             + "; ".join(f"{kind}: {what}" for kind, what in FAULTS.items())
         )
@@ -70,6 +78,11 @@ class Command(StrictUsage, ScrapyCommand):
             help="may repeat",
         )
         parser.add_argument(
+            "--keep-environment",
+            action="store_true",
+            help="let COMMAND write where the environment says, as it would without the simulator",
+        )
+        parser.add_argument(
             "--write",
             metavar="DIRECTORY",
             help="do not serve: write the archive of --start to --end there, as if collected",
@@ -88,7 +101,7 @@ class Command(StrictUsage, ScrapyCommand):
                 root = local_path("--write", opts.write)
             except ValueError as error:
                 usage_error("simulate", error)
-            _write(root, opts)
+            self.exitcode = _write(root, opts)
             return
         if opts.start or opts.end:
             usage_error("simulate", "--start and --end belong to --write: the clock is --clock")
@@ -108,12 +121,16 @@ class Command(StrictUsage, ScrapyCommand):
             usage_error("simulate", error)
         port = opts.port if opts.port is not None else 0 if command else 8765
         with contextlib.suppress(KeyboardInterrupt):
-            self.exitcode = asyncio.run(_serve(simulator, port, command))
+            self.exitcode = asyncio.run(
+                _serve(simulator, port, command, keep_environment=opts.keep_environment)
+            )
 
 
-def _write(root: Path, opts: argparse.Namespace) -> None:
+def _write(root: Path, opts: argparse.Namespace) -> int:
     from miso_scrapy.dataset.workers import workers
-    from miso_scrapy.simulator.archive import write_day
+    from miso_scrapy.identity import WrongArchive
+    from miso_scrapy.simulator.archive import begin, write_day
+    from miso_scrapy.store import StoreUnavailable
 
     try:
         start, end = (date.fromisoformat(text or "") for text in (opts.start, opts.end))
@@ -127,12 +144,20 @@ def _write(root: Path, opts: argparse.Namespace) -> None:
             "simulate", f"--end {end} is not after --start {start}: the end is not included"
         )
     try:
+        begin(root)
         with workers(len(days)) as spread:
             written = sum(spread(partial(write_day, root, opts.seed), days))
+    except WrongArchive:
+        message = f"--write {root}: it holds real snapshots; choose another directory"
+        print(f"scrapy simulate: {message}", file=sys.stderr)  # noqa: T201
+        return 1
+    except StoreUnavailable as error:
+        usage_error("simulate", error)
     except OSError as error:
         usage_error("simulate", f"--write {root}: {error.filename}: {error.strerror}")
     done = f"{count(written, 'snapshot')} of {count(len(days), 'day')} written below {root}"
     print(done)  # noqa: T201
+    return 0
 
 
 def _time(text: str) -> datetime:
@@ -143,7 +168,22 @@ def _time(text: str) -> datetime:
     return time.replace(tzinfo=time.tzinfo or UTC)
 
 
-async def _serve(simulator: Simulator, port: int, command: list[str]) -> int:
+def _environment(url: str, *, keep: bool) -> dict[str, str]:
+    """Return the environment of a command around which the feed at *url* is served.
+
+    Without *keep* nothing in it names where real data go.
+    """
+    environment = {"MISO_MIN_INTERVAL": "0", **os.environ, "MISO_API_URL": url}
+    if not keep:
+        environment["MISO_DATA_DIR"] = DATA_DIR
+        for name in PLACES:
+            environment.pop(name, None)
+    return environment
+
+
+async def _serve(
+    simulator: Simulator, port: int, command: list[str], *, keep_environment: bool
+) -> int:
     try:
         url = await simulator.start(port)
     except OSError as error:
@@ -156,7 +196,7 @@ async def _serve(simulator: Simulator, port: int, command: list[str]) -> int:
             await asyncio.Event().wait()
         try:
             process = await asyncio.create_subprocess_exec(
-                *command, env={"MISO_MIN_INTERVAL": "0", **os.environ, "MISO_API_URL": url}
+                *command, env=_environment(url, keep=keep_environment)
             )
         except OSError as error:
             usage_error("simulate", f"{command[0]}: {error.strerror}")

@@ -11,11 +11,23 @@ from miso_scrapy.feed.candidate import INTERVAL, identifier
 from miso_scrapy.feed.document import collection_metadata, key_of, pack
 from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY
 from miso_scrapy.feed.shape import normalise, source_ref_id
-from miso_scrapy.simulator.load import snapshot
+from miso_scrapy.identity import Kind, identify, wrong_kind
+from miso_scrapy.simulator.load import answer
 from miso_scrapy.simulator.server import PATH
+from miso_scrapy.store.directory import DirectoryStore
 
 _DELAY = timedelta(seconds=75)
 """How long after its time a candidate was collected."""
+
+
+def begin(root: Path) -> None:
+    """Make sure that the archive below *root*, new or not, is a simulated one.
+
+    Raises WrongArchive if it is a real one, and StoreUnavailable.
+    """
+    store = DirectoryStore(root, setting="--write")
+    if identify(store, Kind.SIMULATED).kind != Kind.SIMULATED:
+        raise wrong_kind(store, Kind.SIMULATED)
 
 
 def write_day(root: Path, seed: int, day: date) -> int:
@@ -26,7 +38,7 @@ def write_day(root: Path, seed: int, day: date) -> int:
     midnight = datetime.combine(day, time(), EST).astimezone(UTC)
     for number in range(INTERVALS_A_DAY):
         candidate = midnight + number * INTERVAL
-        payload = snapshot(seed, candidate)
+        payload = answer(seed, candidate)
         metadata = collection_metadata(
             candidate=candidate,
             collected_at=candidate + _DELAY,
