@@ -15,6 +15,7 @@ from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.workers import workers
 from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY, market_day
 from miso_scrapy.feed.ref_id import iso_utc
+from miso_scrapy.identity import Kind
 from miso_scrapy.outcomes import count, spell
 from miso_scrapy.store import Store
 
@@ -47,8 +48,13 @@ class Command(DatasetCommand):
                 faults.add(wrong)
         audits = audits[within(audits, wanted)]
         result = total(audits)
-        for line in [_json(audits, result, now)] if opts.json else _table(audits, result, now):
-            print(line)  # noqa: T201
+        simulated = self.kind == Kind.SIMULATED
+        if opts.json:
+            print(_json(audits, result, now, simulated=simulated))  # noqa: T201
+        else:
+            if simulated:
+                print("The archive is simulated: these are not MISO's values.")  # noqa: T201
+            print(*_table(audits, result, now), sep="\n")  # noqa: T201
         self.name_faults(faults)
         if result.values_missing:
             self.exitcode = 1
@@ -112,7 +118,7 @@ def _largest(each: DayAudit | Total) -> str:
     return f" ({each.largest_revision_mw:g} MW)" if each.revisions else ""
 
 
-def _json(audits: list[DayAudit], result: Total, now: datetime) -> str:
+def _json(audits: list[DayAudit], result: Total, now: datetime, *, simulated: bool) -> str:
     days = [
         {
             "day": str(each.day),
@@ -124,7 +130,8 @@ def _json(audits: list[DayAudit], result: Total, now: datetime) -> str:
         }
         for each in audits
     ]
-    return json.dumps({"days": days, "total": {"days": result.days, **_figures(result, now)}})
+    every = {"days": result.days, **_figures(result, now)}
+    return json.dumps({"simulated": simulated, "days": days, "total": every})
 
 
 def _figures(each: DayAudit | Total, now: datetime) -> dict[str, Any]:

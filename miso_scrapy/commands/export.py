@@ -10,6 +10,7 @@ from pathlib import Path
 from miso_scrapy.dataset.archive import DayFiles, DayRange
 from miso_scrapy.dataset.command import DatasetCommand, progress
 from miso_scrapy.dataset.faults import Faults
+from miso_scrapy.identity import Kind
 from miso_scrapy.options import local_path
 from miso_scrapy.outcomes import count
 from miso_scrapy.store import Store
@@ -57,11 +58,19 @@ class Command(DatasetCommand):
     ) -> None:
         """Export the days that are not exported yet, or have changed."""
         from miso_scrapy.dataset.export import export_csv, export_parquet, is_current
+        from miso_scrapy.dataset.tables import tables_kind
         from miso_scrapy.dataset.workers import workers
 
+        simulated = self.kind == Kind.SIMULATED
         path = Path(opts.output).absolute()
         todo = found
         if opts.format == "parquet":
+            if tables_kind(path) not in (None, self.kind):
+                self.fail(
+                    f"{path} has tables of {'real' if simulated else 'simulated'} snapshots, and the "
+                    f"archive is {self.kind}: choose another -o"
+                )
+                return
             target = DirectoryStore(path, setting="-o")
             target.check()
             todo = [files for files in found if not is_current(path, files)]
@@ -71,7 +80,7 @@ class Command(DatasetCommand):
         completed: list[date] = []
         with workers(len(todo), opts.dask) as spread:
             if opts.format == "parquet":
-                work = export_parquet(store, todo, target, spread)
+                work = export_parquet(store, todo, target, spread, self.kind)
             else:
                 work = export_csv(store, todo, path, spread)
             for done in progress(work, len(todo)):
@@ -82,7 +91,8 @@ class Command(DatasetCommand):
                 if done.knew_more:
                     (completed if done.tables else kept).append(done.files.day)
         line = (
-            f"{count(exported, 'day')} exported from {count(snapshots, 'snapshot')}, "
+            f"{count(exported, 'day')} exported from "
+            f"{count(snapshots, 'simulated snapshot' if simulated else 'snapshot')}, "
             f"{len(found) - len(todo)} unchanged"
         )
         if kept:

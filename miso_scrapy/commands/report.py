@@ -15,6 +15,7 @@ from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.whole_file import whole_file
 from miso_scrapy.dataset.workers import workers
 from miso_scrapy.feed.market_day import market_day
+from miso_scrapy.identity import Kind
 from miso_scrapy.options import local_path
 from miso_scrapy.outcomes import count
 from miso_scrapy.store import Store
@@ -61,10 +62,12 @@ class Command(DatasetCommand):
                 faults.add(wrong)
         if any(each.newest for each in audits):
             part = within(audits, wanted)
-            page = report(days[part], audits[part], now)
+            simulated = self.kind == Kind.SIMULATED
+            page = report(days[part], audits[part], now, simulated=simulated)
             with whole_file(path) as file:
                 file.write(page.encode())
-            print(f"{count(len(days[part]), 'day')} reported: {path}")  # noqa: T201
+            of = " of a simulated archive" if simulated else ""
+            print(f"{count(len(days[part]), 'day')}{of} reported: {path}")  # noqa: T201
         else:
             self.fail("nothing to report: no file there holds a snapshot of these days")
         self.name_faults(faults)

@@ -50,8 +50,8 @@ class Command(StrictUsage, ScrapyCommand):
         return (
             "Serve a MISO look-alike on localhost, until stopped; or run COMMAND with MISO_API_URL "
             "set to it, MISO_MIN_INTERVAL to 0 unless it is set, and exit with its status. "
-            f"COMMAND files in ./{DATA_DIR}: MISO_DATA_DIR is set to it, and {', '.join(PLACES)} are not "
-            "set. "
+            f"COMMAND files in ./{DATA_DIR}: MISO_DATA_DIR is set to it, and {', '.join(PLACES)} "
+            "are not set. "
             "Faults, each for so many requests or for ever: "
             + "; ".join(f"{kind}: {what}" for kind, what in FAULTS.items())
         )

@@ -18,6 +18,7 @@ from miso_scrapy.dataset.archive import DayFiles, DayRange, days
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.workers import ClusterUnavailable
 from miso_scrapy.feed.document import ROOT
+from miso_scrapy.identity import Kind, archive_kind
 from miso_scrapy.options import Options
 from miso_scrapy.outcomes import count
 from miso_scrapy.store import Store, StoreUnavailable
@@ -33,6 +34,8 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
     requires_crawler_process = False
     needs: tuple[str, ...] = ()
     """Packages of requirements-dataset.txt that it cannot do without."""
+    kind = Kind.REAL
+    """The kind of the archive that is read."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Add the range."""
@@ -57,6 +60,7 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
         try:
             store = open_store(self.settings, options, to_write=False)
             if found := days(store, wanted):
+                self.kind = archive_kind(store)
                 self.work(store, found, wanted, opts)
             else:
                 where = f"{store.locate(ROOT)} {wanted}".rstrip()

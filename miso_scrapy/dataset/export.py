@@ -21,6 +21,7 @@ from miso_scrapy.dataset.tables import (
 )
 from miso_scrapy.dataset.whole_file import NothingToWrite, whole_file
 from miso_scrapy.dataset.workers import Map
+from miso_scrapy.identity import Kind
 from miso_scrapy.store import Store
 from miso_scrapy.store.directory import DirectoryStore
 
@@ -72,14 +73,14 @@ def _files_in(version: str | None) -> int:
 
 
 def export_parquet(
-    store: Store, days: list[DayFiles], target: DirectoryStore, spread: Map
+    store: Store, days: list[DayFiles], target: DirectoryStore, spread: Map, kind: Kind
 ) -> Iterator[Exported]:
     """Write the tables of *days* below *target*; yield each day when its files are in place.
 
-    Raises StoreUnavailable.
+    *kind* is the archive's. Raises StoreUnavailable.
     """
     tasks = [Task(files, _before(target, files)) for files in days]
-    for done in spread(partial(day_parquet, store), tasks):
+    for done in spread(partial(day_parquet, store, kind), tasks):
         for table, body in done.tables.items():
             target.put(key_of(table, done.files), body, {}, overwrite=True)
         yield done
@@ -90,7 +91,7 @@ def _before(target: DirectoryStore, files: DayFiles) -> dict[str, bytes]:
     return {table: body for table, body in bodies.items() if body is not None}
 
 
-def day_parquet(store: Store, task: Task) -> Exported:
+def day_parquet(store: Store, kind: Kind, task: Task) -> Exported:
     """Return the Parquet files of a day, made in whichever process this is.
 
     They know all that was exported of the day: an archive may have lost files since, or cannot read
@@ -110,7 +111,7 @@ def day_parquet(store: Store, task: Task) -> Exported:
         return Exported(files, snapshots, {}, done.faults, knew_more)
     # What could not be read may be mended: such a day is never current.
     version = "" if done.faults.unreadable else _version(files)
-    return Exported(files, snapshots, parquet_files(day, version), done.faults, knew_more)
+    return Exported(files, snapshots, parquet_files(day, version, kind), done.faults, knew_more)
 
 
 def export_csv(store: Store, days: list[DayFiles], target: Path, spread: Map) -> Iterator[Exported]:

@@ -14,6 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from miso_scrapy.dataset.fold import LoadValue, MarketDay, Vintage
+from miso_scrapy.identity import Kind
 
 _TIME = pa.timestamp("us", "UTC")
 SCHEMAS = {
@@ -33,23 +34,37 @@ _CODES = {_TIME: "q", pa.float64(): "d", pa.int32(): "i"}
 _EPOCH, _MICROSECOND = datetime.fromtimestamp(0, UTC), timedelta(microseconds=1)
 _SPREADSHEET = pa.timestamp("s")  # a spreadsheet knows no time zones: UTC, without saying so
 CSV_HEADER = ",".join(["market_day", *SCHEMAS["load"].names]).encode() + b"\n"
-_VERSION = b"miso_scrapy.version"
+_VERSION, _KIND = b"miso_scrapy.version", b"miso_scrapy.kind"
 
 
-def parquet_files(day: MarketDay, version: str) -> dict[str, bytes]:
-    """Return the Parquet file of each table; *version* says, in each, what it was made of."""
-    return {name: _parquet(table, version) for name, table in _tables(day).items()}
+def parquet_files(day: MarketDay, version: str, kind: Kind) -> dict[str, bytes]:
+    """Return the Parquet file of each table; *version* and *kind* say, in each, what it was made of."""
+    metadata = {_VERSION: version.encode(), _KIND: kind.encode()}
+    return {name: _parquet(table, metadata) for name, table in _tables(day).items()}
 
 
 def version_of(file: Path | bytes) -> str | None:
     """Return the version that the Parquet file *file* was made of; None if it is none."""
+    metadata = _metadata(file)
+    return None if metadata is None else metadata.get(_VERSION, b"").decode()
+
+
+def tables_kind(target: Path) -> Kind | None:
+    """Return what the tables below *target* were made of, real or simulated snapshots; None if there
+    are none.
+    """
+    for path in target.glob("*/market_day=*/*.parquet"):
+        if (metadata := _metadata(path)) is not None:
+            return Kind(metadata.get(_KIND, b"real").decode())
+    return None
+
+
+def _metadata(file: Path | bytes) -> dict[bytes, bytes] | None:
     try:
         source = pa.BufferReader(file) if isinstance(file, bytes) else str(file)
-        metadata = pq.read_metadata(source).metadata or {}
+        return pq.read_metadata(source).metadata or {}
     except (OSError, pa.ArrowException):
         return None
-    version: bytes = metadata.get(_VERSION, b"")
-    return version.decode()
 
 
 def market_day_of(day: date, tables: Mapping[str, bytes]) -> MarketDay:
@@ -118,9 +133,7 @@ def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
 
 
-def _parquet(table: pa.Table, version: str) -> bytes:
+def _parquet(table: pa.Table, metadata: dict[bytes, bytes]) -> bytes:
     out = io.BytesIO()
-    pq.write_table(
-        table.replace_schema_metadata({_VERSION: version.encode()}), out, compression="zstd"
-    )
+    pq.write_table(table.replace_schema_metadata(metadata), out, compression="zstd")
     return out.getvalue()

@@ -23,8 +23,17 @@ from miso_scrapy.dataset.report.day import ReportDay, report_day
 from miso_scrapy.dataset.report.summary import audit_table, figures, lede
 
 
-def report(days: Sequence[MarketDay], audits: Sequence[DayAudit], now: datetime) -> str:
-    """Return the page about *days*, which are in order, at least one, and have these *audits*."""
+def report(
+    days: Sequence[MarketDay],
+    audits: Sequence[DayAudit],
+    now: datetime,
+    *,
+    simulated: bool = False,
+) -> str:
+    """Return the page about *days*, which are in order, at least one, and have these *audits*.
+
+    It says so if they are *simulated*.
+    """
     shown = [report_day(market, audit) for market, audit in zip(days, audits, strict=True)]
     leads = lead_errors(days)
     result = total(audits)
@@ -34,6 +43,7 @@ def report(days: Sequence[MarketDay], audits: Sequence[DayAudit], now: datetime)
     return environment.from_string(_text("page.html")).render(
         period=first if first == last else f"{first} to {last}",
         made=words.at(now),
+        simulated=simulated,
         style=_as_it_is(_text("page.css")),
         scripts=[_as_it_is(plotly), _as_it_is(script)],
         hashes=_as_it_is(" ".join(map(_hash, (plotly, script)))),
