@@ -4,15 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-# Whatever the shell exports, a demo goes nowhere but into ./data.
 # Two hours of 5-minute candidates, from a simulator whose clock steps on with each snapshot served.
 SIMULATE := scrapy simulate --clock 2025-12-05T12:00Z --advance 5 --
 COLLECT := $(SIMULATE) scrapy crawl miso_rtload -a start=2025-12-05T12:00Z -a end=2025-12-05T13:55Z \
-	-s MISO_MIN_INTERVAL=0 -s MISO_DATA_DIR=data -s ENVIRONMENT=dev \
-	-s S3_BUCKET= -s REDIS_URL= -s REDIS_HOST= -s KAFKA_BROKERS= -s KAFKA_TOPIC=
-REPORT := scrapy report -o data/report.html --start 2025-12-05 --end 2025-12-06 -s MISO_DATA_DIR=data -s S3_BUCKET=
-LOG := data/demo.log
-FILES := find data/sourcing -name 'realtime_total_load_20251205_1[23]*.json.gz'
+	-s MISO_MIN_INTERVAL=0 -s MISO_DATA_DIR=demo -s ENVIRONMENT=dev
+REPORT := scrapy report -o demo/report.html --start 2025-12-05 --end 2025-12-06 -s MISO_DATA_DIR=demo -s S3_BUCKET=
+LOG := demo/demo.log
+FILES := find demo/sourcing -name 'realtime_total_load_20251205_1[23]*.json.gz'
 define SHOW
 import gzip, json, sys
 document = json.load(gzip.open(sys.argv[1]))
@@ -27,7 +25,7 @@ export SHOW
 .PHONY: help demo test bench lint lock screenshot
 
 help:
-	@echo "make demo   collect two hours from a simulated feed into ./data"
+	@echo "make demo   collect two hours from a simulated feed into ./demo"
 	@echo "make test   run every test"
 	@echo "make bench  measure what it costs, in a quarter of an hour, and write the README's table"
 	@echo "make lint   check format, style and types"
@@ -41,8 +39,8 @@ $(VENV)/installed: requirements-dev.txt pyproject.toml
 	@touch $@
 
 demo: $(VENV)/installed
-	@mkdir -p data && rm -f $(LOG)
-	@echo "1. Two hours of 5-minute snapshots, from the simulator into ./data:"
+	@mkdir -p demo && rm -f $(LOG)
+	@echo "1. Two hours of 5-minute snapshots, from the simulator into ./demo:"
 	@$(COLLECT) --logfile=$(LOG) || { cat $(LOG); exit 1; }
 	@grep -o '[0-9]* candidates: .*' $(LOG) | sed 's/^/   /'
 	@echo "2. The same range again; nothing is filed twice:"

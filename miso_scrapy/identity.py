@@ -63,7 +63,7 @@ def read_identity(store: Store) -> Identity | None:
         body = store.get(KEY)
     except AccessDenied:
         return None
-    return None if body is None else _parsed(store, body)
+    return _parsed(store, body) if body else None
 
 
 def archive_kind(store: Store) -> Kind:

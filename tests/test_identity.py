@@ -279,7 +279,7 @@ def test_an_archive_without_an_identity_is_a_real_one(crawl, scrapy, feed, archi
     assert filed(Directory(archive.root))[path] == before
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"id": "x"}', '{"id": "x", "kind": "copied"}'])
+@pytest.mark.parametrize("text", ["[]", '{"id": "x"}', '{"id": "x", "kind": "copied"}'])
 def test_an_identity_that_cannot_be_read_is_told_in_one_line(text, crawl, feed, archive):
     Directory(archive.root).put(IDENTITY, text.encode())
     feed.requests.clear()

@@ -10,6 +10,7 @@ from tests.servers import free_port
 CLOCK = "2025-12-05T12:35:00+00:00"
 NOON = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:00"}
 KEY = "sourcing/miso_realtime_total_load/2025/12/05/realtime_total_load_20251205_120000.json.gz"
+IDENTITY = "sourcing/miso_realtime_total_load/archive.json"
 FORBIDDEN = (
     b'<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>'
 )
@@ -96,9 +97,8 @@ def test_a_writer_who_may_not_list_the_bucket_is_not_refused(crawl, feed, bucket
     with Scripted(answer) as s3:
         run = crawl(**NOON, env={**bucket.settings, "AWS_ENDPOINT_URL": s3.endpoint})
     assert (run.status, run.outcomes) == (0, {"stored": 1})
-    assert [r.path.partition("?")[0] for r in s3.requests if r.method == "PUT"] == [
-        f"/{bucket.name}/{KEY}"
-    ]
+    put = [r.path.partition("?")[0] for r in s3.requests if r.method == "PUT"]
+    assert put == [f"/{bucket.name}/{key}" for key in (IDENTITY, KEY)]
 
 
 def test_a_file_that_s3_refuses_is_failed_and_not_registered(crawl, feed, bucket, valkey):

@@ -66,6 +66,8 @@ async def _reindex(store: Store, options: Options, *, announce: bool) -> int:
 
     unreadable = registered = kept = 0
     async with open_registry(options) as registry:
+        # An archive that cannot be listed must not cost what the registry knows.
+        await asyncio.to_thread(next, iter(store.entries(ROOT)), None)
         await rebind(registry, store)
         entries = store.entries(ROOT)
         await registry.forget_quarantine()
