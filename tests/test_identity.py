@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow.parquet as pq
 import pytest
 
+from miso_scrapy.identity import Identity, Kind, identify
+from miso_scrapy.store.s3 import S3Store
 from tests import known
 from tests.conftest import SCRAPY, Run
 from tests.places import Directory, filed, place_of, places, put_into_quarantine, quarantined
@@ -212,7 +214,9 @@ def test_what_is_only_read_gets_no_identity(crawl, scrapy, feed, archive, tmp_pa
     assert identity(Directory(archive.root)) is None
 
 
-def test_a_writer_with_the_least_permissions_has_an_identity_as_well(crawl, feed, bucket, valkey):
+def test_a_writer_with_the_least_permissions_has_an_identity_as_well(
+    crawl, scrapy, feed, bucket, valkey
+):
     least = LeastBucket()
     feed.set(clock=CLOCK, advance=5)
     with Scripted(least) as s3:
@@ -232,6 +236,28 @@ def test_a_writer_with_the_least_permissions_has_an_identity_as_well(crawl, feed
         feed.requests.clear()
         refused(crawl(**RANGE, env=refused_env), feed, "scrapy reindex")
         assert least.files("another") == []
+        # What cannot be listed cannot be registered: the registry keeps what it has.
+        assert scrapy("reindex", env=refused_env).returncode == 1
+        assert crawl(**LATER, env=env).outcomes == {"duplicate": 1}
+
+
+def test_of_two_first_identities_the_store_keeps_one(bucket):
+    theirs = Identity("theirs", Kind.REAL)
+    least = LeastBucket()
+
+    def answer(request):
+        answered = least(request)
+        if not least.objects:  # another worker comes between our look and our own
+            least.objects[f"/{bucket.name}/{IDENTITY}"] = theirs.dump()
+        return answered
+
+    with Scripted(answer) as s3:
+        names = {"AWS_ENDPOINT_URL": s3.endpoint, "AWS_REGION_NAME": "us-east-1"}
+        store = S3Store.from_settings({**bucket.settings, **names})
+        assert identify(store, Kind.SIMULATED) == theirs
+    assert [request.method for request in s3.requests if IDENTITY in request.path] == [
+        "GET", "PUT", "GET",
+    ]  # fmt: skip
 
 
 # --- From an earlier version, or made by hand -------------------------------------------------
@@ -339,6 +365,10 @@ def test_what_covers_no_candidate_or_is_forced_is_refused_as_well(crawl, feed, a
         assert run.status == 1
         (line,) = run.lines("ERROR")
         assert "simulated" in line
+    feed.serve('{"LoadInfo": {"RefId": "soon", "Simulated": true}}')
+    run = crawl(**LATER)
+    assert (run.status, run.outcomes) == (1, {"invalid": 1})
+    assert "simulated" in run.lines("ERROR")[-1]
     assert files_below(archive.root) == before
 
 

@@ -39,6 +39,8 @@ def test_a_snapshot_is_filed_in_the_bucket(crawl, feed, archive, bucket):
     canonical = json.dumps(document["data"], sort_keys=True, separators=(",", ":"))
     head = bucket.client.head_object(Bucket=bucket.name, Key=KEY)
     assert head["ContentType"] == "application/gzip"
+    beside = bucket.client.head_object(Bucket=bucket.name, Key=IDENTITY)
+    assert beside["ContentType"] == "application/json"
     assert "ContentEncoding" not in head
     assert head["Metadata"]["fingerprint"] == hashlib.md5(canonical.encode()).hexdigest()
     assert head["Metadata"]["source-ref-id"] == "05-Dec-2025 - Interval 07:35 EST"
