@@ -235,7 +235,7 @@ def test_a_run_that_is_told_twice_ends_at_once_and_the_next_makes_it_good(
     env = {"REDIS_URL": valkey.url, "REGISTRY_CLAIM_TTL": "1"}
     feed.set(clock="2025-12-05T12:00:00+00:00", advance=5, faults=["delay=0*2", "delay=300"])
     running = start(**RANGE, env={**env, "DOWNLOAD_TIMEOUT": "300"})
-    running.until(lambda: len(feed.requests) >= 3)
+    running.until(lambda: len(feed.requests) >= 3 and len(archive.files()) == 2)
     running.signal(signal.SIGTERM)
     running.until(lambda: running.logged("shutting down gracefully"))
     running.signal(signal.SIGTERM)

@@ -57,9 +57,7 @@ class Quarantine:
             return
         try:
             if await self._belongs(item, exception.outcome):
-                if is_simulated(
-                    item.data
-                ):  # what is invalid has not been compared with the archive
+                if is_simulated(item.data):  # invalid, so that the pipelines did not compare it
                     await self.archive.identify(Kind.SIMULATED)
                 await self._keep(item, str(exception))
         except (StoreUnavailable, RegistryUnavailable) as error:
