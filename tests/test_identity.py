@@ -172,7 +172,7 @@ def test_a_run_ends_when_its_registry_is_given_to_another_archive_meanwhile(
 
     def answer(request):
         if len(server.requests) == 2:
-            while not valkey.client.exists(REMEMBERED):  # the first snapshot is not filed yet
+            while not archive.files():  # filed, so that the registry is bound
                 time.sleep(0.01)
             valkey.client.set(REMEMBERED, "another")
         return 200, JSON, body
