@@ -450,13 +450,13 @@ def test_simulate_goes_nowhere_that_the_environment_happens_to_name(
     assert metrics.exists()
 
 
-def test_simulate_takes_from_the_environment_what_names_a_place_and_nothing_else(scrapy):
+def test_simulate_takes_from_the_environment_what_names_a_place_and_nothing_else(scrapy, tmp_path):
     places = dict.fromkeys(
         ("S3_BUCKET", "REDIS_URL", "REDIS_HOST", "KAFKA_BROKERS", "KAFKA_TOPIC"), "x"
     )
     env = {**places, "METRICS_FILE": "x", "RETRY_TIMES": "7"}
     done = scrapy("simulate", "--", sys.executable, "-c", SHOW, env=env)
-    assert done.stdout.split() == ["simulated", *["-"] * 6, "7"], done.stderr
+    assert done.stdout.split() == [str(tmp_path / "simulated"), *["-"] * 6, "7"], done.stderr
 
 
 def test_an_archive_that_is_written_is_simulated_and_never_among_real_files(scrapy, tmp_path):
