@@ -127,8 +127,13 @@ def test_a_reindex_of_an_empty_archive_frees_the_registry_for_it(
     feed.set(clock=CLOCK, advance=5)
     assert crawl(**RANGE, env=env).outcomes == {"stored": 3}
     other = {**env, "MISO_DATA_DIR": str(tmp_path / "other")}
+    kept = {f"{PREFIX}turn:of-the-feed", f"{PREFIX}outbox"}  # neither is about the archive's files
+    valkey.client.set(f"{PREFIX}turn:of-the-feed", "1")
+    valkey.client.hset(f"{PREFIX}outbox", "realtime_total_load_20251205_120000.json", "{}")
     assert scrapy("reindex", env=other).returncode == 0
-    assert list(valkey.client.scan_iter(f"{PREFIX}*")) == []
+    assert kept <= set(valkey.client.scan_iter(f"{PREFIX}*"))
+    assert not list(valkey.client.scan_iter(f"{PREFIX}[mrh]*"))
+    assert not valkey.client.exists(REMEMBERED)
     assert crawl(**RANGE, env=other).outcomes == {"stored": 3}
 
 

@@ -17,9 +17,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import AuthenticationError, RedisError
 
+from miso_scrapy.feed.document import DATA_TYPE
 from miso_scrapy.registry import steps
 
 _SETTLE_AT_ONCE = 100
+# How the names of what is registered of an archive begin; the others are not about its files.
+_REGISTRATIONS = (f"{DATA_TYPE}_", "md5:", "home:")
 
 T = TypeVar("T")
 
@@ -295,7 +298,7 @@ class Registry:
         self._bound_to = ""
         async with self._explained():
             async for name in self._redis.scan_iter(f"{self._prefix}*", count=1000):
-                if name != self._outbox:
+                if str(name).removeprefix(self._prefix).startswith(_REGISTRATIONS):
                     await self._redis.unlink(name)
 
     async def quarantine(self, name: str) -> None:
