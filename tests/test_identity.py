@@ -270,6 +270,27 @@ def test_of_two_first_identities_the_store_keeps_one(bucket):
     ]  # fmt: skip
 
 
+def test_what_another_first_worker_has_filed_meanwhile_is_not_taken_for_an_earlier_version_s(
+    bucket,
+):
+    theirs = Identity("theirs", Kind.SIMULATED)
+    least = LeastBucket()
+
+    def answer(request):
+        if "list-type" not in request.path:
+            return least(request)
+        # Since our look for an identity another worker has made one, and filed its first snapshot.
+        least.objects[f"/{bucket.name}/{IDENTITY}"] = theirs.dump()
+        entry = f"<Key>{known.path_of(known.est('2025-12-05', '12:00'))}</Key><ETag>etag</ETag>"
+        listing = f"<ListBucketResult><Contents>{entry}</Contents></ListBucketResult>"
+        return 200, {}, listing.encode()
+
+    with Scripted(answer) as s3:
+        names = {"AWS_ENDPOINT_URL": s3.endpoint, "AWS_REGION_NAME": "us-east-1"}
+        store = S3Store.from_settings({**bucket.settings, **names})
+        assert identify(store, Kind.SIMULATED) == theirs
+
+
 # --- From an earlier version, or made by hand -------------------------------------------------
 
 
