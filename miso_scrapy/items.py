@@ -30,6 +30,8 @@ class Snapshot:
     """RefId as the source wrote it."""
     trouble: Dropped | None = None
     """How the candidate ends when it was not fetched, or *body* cannot be decoded."""
+    token: str = ""
+    """That of the candidate's claim in the registry."""
     covered: bool = True
     fingerprint: str = ""
     home: str = ""

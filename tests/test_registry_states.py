@@ -21,11 +21,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from miso_scrapy.registry.client import Registry, Step
+from miso_scrapy.registry.client import Claim, Registry, Step
 from miso_scrapy.store.directory import DirectoryStore
 
 PREFIX = "dev:test:"
 CANDIDATES = ("A", "B", "C")
+LATER = ("D", "E", "F")
 CONTENTS = ("1", "2", "3")
 WORKERS = range(3)
 
@@ -33,8 +34,11 @@ WORKERS = range(3)
 class Worker:
     """A worker as the pipelines are: claim, hold, put, commit; settle when told of the dead.
 
-    Each step is one call on the registry or the store, so that anything may happen in between.
+    Each step is one call on the registry or the store, so that anything may happen in between. While
+    *silent* is set, the store takes files and tells nothing.
     """
+
+    silent = False
 
     def __init__(self, registry, store):
         self.registry, self.store = registry, store
@@ -43,10 +47,16 @@ class Worker:
     def begin(self, candidate, content):
         self.steps = self.work(candidate, content)
 
+    async def give_up(self):
+        """End as an item does that is dropped, or ends in an error."""
+        self.steps = None
+        await self.registry.leave(*(Claim(name, self.token) for name in self.names))
+
     async def work(self, candidate, content):
         insist = False
         while True:
-            step = await self.registry.claim(candidate, insist=insist)
+            self.names, self.token = {candidate}, ""
+            step, self.token = await self.registry.claim(candidate, insist=insist)
             insist = False
             yield
             if step == Step.REGISTERED:
@@ -58,7 +68,8 @@ class Worker:
             if step != Step.CLAIMED:
                 continue
             while True:
-                step, home = await self.registry.hold(candidate, content)
+                step, home = await self.registry.hold(candidate, self.token, content)
+                self.names = {candidate, home}
                 yield
                 if step == Step.DUPLICATE:
                     return
@@ -66,24 +77,29 @@ class Worker:
                     break
             if step == Step.LOST:
                 continue
-            self.store.put(home, content.encode(), {})
+            created = self.store.put(home, content.encode(), {}).created
             yield
+            if not created and Worker.silent:
+                await self.give_up()  # failed: what is there cannot be read
+                return
             there = self.store.get(home).decode()
             if home != candidate and there != content:
-                await self.registry.leave(candidate, home)  # failed: taken by other content
+                await self.give_up()  # failed: taken by other content
                 return
             await self.registry.commit(home, there, candidate=candidate)
             return
 
     async def settle(self):
-        async for identifier in self.registry.take_expired():
+        async for claim in self.registry.take_expired():
             yield
-            body = self.store.get(identifier)
+            body = self.store.get(claim.identifier)
             yield
-            if body is None:
-                await self.registry.release(identifier)
+            if Worker.silent:
+                await self.registry.leave(claim)
+            elif body is None:
+                await self.registry.release(claim)
             else:
-                await self.registry.commit(identifier, body.decode())
+                await self.registry.commit(claim.identifier, body.decode())
 
 
 class Interleavings(RuleBasedStateMachine):
@@ -96,7 +112,10 @@ class Interleavings(RuleBasedStateMachine):
         self.root = Path(tempfile.mkdtemp())
         self.store = DirectoryStore(self.root)
         self.workers = [self.newcomer() for _ in WORKERS]
+        # Two candidates in flight in one run.
+        self.workers[0].registry = self.workers[1].registry
         self.first = {}
+        Worker.silent = False
 
     def newcomer(self):
         registry = Registry.connect(self.valkey.url, PREFIX, ttl=1000, lease=1000)
@@ -127,6 +146,15 @@ class Interleavings(RuleBasedStateMachine):
         if self.workers[worker].steps is not None:
             self.workers[worker] = self.newcomer()
 
+    @rule(worker=st.sampled_from(WORKERS))
+    def give_up(self, worker):
+        if self.workers[worker].steps is not None:
+            self.loop.run_until_complete(self.workers[worker].give_up())
+
+    @rule(silent=st.booleans())
+    def the_store_tells(self, silent):
+        Worker.silent = silent
+
     @precondition(lambda self: self.valkey.client.hlen(f"{PREFIX}claims"))
     @rule(candidate=st.sampled_from(CANDIDATES))
     def the_lease_runs_out(self, candidate):
@@ -136,12 +164,14 @@ class Interleavings(RuleBasedStateMachine):
             self.valkey.client.hset(claims, candidate, json.dumps(claim))
 
     def files(self):
-        return {key: (self.root / key).read_text() for key in CANDIDATES if self.store.get(key)}
+        names = (*CANDIDATES, *LATER)
+        return {key: (self.root / key).read_text() for key in names if self.store.get(key)}
 
     @invariant()
     def promise_1_stored_means_safe(self):
         files, names = self.files(), [f"md5:{content}" for content in CONTENTS]
-        found = self.valkey.client.mget([PREFIX + name for name in (*names, *CANDIDATES)])
+        names += [*CANDIDATES, *LATER]
+        found = self.valkey.client.mget([PREFIX + name for name in names])
         homes = dict(zip(CONTENTS, found, strict=False))
         for content, home in homes.items():
             assert home is None or files.get(home) == content
@@ -160,18 +190,27 @@ class Interleavings(RuleBasedStateMachine):
 
     def teardown(self):
         # Whatever has happened: once everybody is dead, one newcomer mends it all.
+        Worker.silent = False
         redis = self.valkey.client
         for candidate in CANDIDATES:
             self.the_lease_runs_out(candidate) if redis.hlen(f"{PREFIX}claims") else None
         last = self.newcomer()
 
-        async def mend():
-            async for _ in last.settle():
+        async def to_its_end(steps):
+            async for _ in steps:
                 pass
 
-        self.loop.run_until_complete(mend())
+        self.loop.run_until_complete(to_its_end(last.settle()))
         assert not redis.hlen(f"{PREFIX}claims")
         self.promise_1_stored_means_safe()
+        for candidate, content in self.files().items():
+            assert redis.get(f"{PREFIX}{candidate}") == content
+        # And nothing is in the way of any candidate, or of any content.
+        for candidate, content in zip((*CANDIDATES, *LATER), CONTENTS * 2, strict=True):
+            self.loop.run_until_complete(to_its_end(last.work(candidate, content)))
+            assert redis.get(f"{PREFIX}{candidate}"), (candidate, content)
+        self.promise_1_stored_means_safe()
+        self.promise_2_stored_once()
         self.loop.close()
         shutil.rmtree(self.root)
 

@@ -22,7 +22,7 @@ from miso_scrapy.items import Filed, Snapshot
 from miso_scrapy.notify import Notifier, message_of
 from miso_scrapy.options import Options
 from miso_scrapy.outcomes import Dropped, Outcome, count
-from miso_scrapy.registry.client import Registry, RegistryUnavailable, Step
+from miso_scrapy.registry.client import Claim, Registry, RegistryUnavailable, Step
 from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,8 @@ class Archive:
         self.refusals = 0
         """How often in a row the store has not taken a candidate."""
         crawler.signals.connect(self._open, signal=signals.spider_opened)
-        crawler.signals.connect(self._dropped, signal=signals.item_dropped)
+        crawler.signals.connect(self._unfiled, signal=signals.item_dropped)
+        crawler.signals.connect(self._unfiled, signal=signals.item_error)
         crawler.signals.connect(self._close, signal=signals.spider_closed)
 
     @classmethod
@@ -78,20 +79,20 @@ class Archive:
             raise RuntimeError("EXTENSIONS lacks miso_scrapy.extensions.archive.Archive")
         return archive
 
-    async def claim(self, identifier: str) -> Step:
-        """Claim a candidate, once what a dead worker left of it is settled."""
-        step = await self._claim(identifier)
+    async def claim(self, identifier: str) -> tuple[Step, str]:
+        """Claim a candidate, once what a dead worker left of it is settled; see Registry.claim."""
+        step, token = await self._claim(identifier)
         if step == Step.ABANDONED:
             await self.settle()
-            step = await self._claim(identifier, insist=True)
-        return step
+            return await self._claim(identifier, insist=True)
+        return step, token
 
-    async def _claim(self, identifier: str, *, insist: bool = False) -> Step:
+    async def _claim(self, identifier: str, *, insist: bool = False) -> tuple[Step, str]:
         assert self.registry is not None
         while True:
-            step = await self.registry.claim(identifier, force=self.force, insist=insist)
+            step, token = await self.registry.claim(identifier, force=self.force, insist=insist)
             if step != Step.FOREIGN:
-                return step
+                return step, token
             # The registry was bound since this run opened, to this archive or to another one.
             self.identity = await binding.compare(self.registry, self.store)
 
@@ -120,7 +121,8 @@ class Archive:
         rest. Raises RegistryUnavailable and StoreUnavailable.
         """
         assert self.registry is not None
-        async for identifier in self.registry.take_expired():
+        async for claim in self.registry.take_expired():
+            identifier = claim.identifier
             key = key_of(identifier)
             try:
                 body = await asyncio.to_thread(self.store.get, key)
@@ -131,7 +133,7 @@ class Archive:
                     continue
             except AccessDenied as error:
                 logger.warning("not recovered, yet: %s", error)
-                await self.registry.leave(identifier)
+                await self.registry.leave(claim)
                 continue
             except UnreadableDocument as error:
                 logger.error(
@@ -139,7 +141,7 @@ class Archive:
                     self.store.locate(key),
                     error,
                 )
-            await self.registry.release(identifier)
+            await self.registry.release(claim)
 
     def message(self, filed: Filed) -> str:
         """Return the message that *filed* owes, or nothing where nobody is to be notified."""
@@ -197,12 +199,12 @@ class Archive:
         while self.crawler.engine.spider and signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
             await asyncio.sleep(_POLL)
 
-    async def _dropped(self, item: Any) -> None:
-        """Give up the claim of a candidate that ends before it is registered."""
+    async def _unfiled(self, item: Any) -> None:
+        """Give up the claim of a candidate that ends before it is registered, be it by an error."""
         if self.registry and isinstance(item, Snapshot):
-            names = {item.identifier, item.home} - {""}
+            claims = {Claim(name, item.token) for name in (item.identifier, item.home)}
             with contextlib.suppress(RegistryUnavailable):  # its lease runs out by itself
-                await self.registry.leave(*names)
+                await self.registry.leave(*claims)
 
     async def _close(self) -> None:
         try:

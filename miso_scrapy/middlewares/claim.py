@@ -77,7 +77,7 @@ class ClaimMiddleware:
         identifier = wanted.meta["identifier"]
         outcome = Outcome.SKIPPED
         try:
-            step = await archive.claim(identifier)
+            step, wanted.meta["token"] = await archive.claim(identifier)
         except (RegistryUnavailable, StoreUnavailable) as error:
             archive.stop(error)
             step, outcome = Step.LOST, Outcome.FAILED

@@ -43,7 +43,7 @@ class DedupePipeline:
         try:
             while True:
                 step, about = await self.archive.registry.hold(
-                    item.identifier, item.fingerprint, force=self.archive.force
+                    item.identifier, item.token, item.fingerprint, force=self.archive.force
                 )
                 match step:
                     case Step.STORE:
@@ -63,7 +63,8 @@ class DedupePipeline:
                         await asyncio.sleep(_WAIT)
                     case Step.LOST:
                         # This process stood still for longer than its lease.
-                        match await self.archive.claim(item.identifier):
+                        step, item.token = await self.archive.claim(item.identifier)
+                        match step:
                             case Step.REGISTERED:
                                 raise Dropped(
                                     Outcome.DUPLICATE, "filed by another run", log_level="INFO"

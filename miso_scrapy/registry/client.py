@@ -9,7 +9,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -48,6 +48,16 @@ class Step(StrEnum):
     STORE = "store"
 
 
+class Claim(NamedTuple):
+    """A lease on a candidate, or on the home of its content.
+
+    The token belongs to the claim: whoever claims again, even the same worker, gets another one.
+    """
+
+    identifier: str
+    token: str
+
+
 class Registry:
     """Registrations, claims and the outbox of one environment and dataset.
 
@@ -70,8 +80,8 @@ class Registry:
         self._lease = max(1, int(lease * 1000))
         self._worker = secrets.token_hex(8)
         self._serial = itertools.count(1)
-        self._tokens: dict[str, str] = {}
-        """The claims this worker holds: identifier -> token, a new one for each claim."""
+        self._held: set[Claim] = set()
+        """The claims that this worker renews."""
         self._claim = redis.register_script(steps.CLAIM)
         self._hold = redis.register_script(steps.HOLD)
         self._commit = redis.register_script(steps.COMMIT)
@@ -119,43 +129,36 @@ class Registry:
             self._renewing.cancel()
         await self._redis.aclose()
 
-    async def claim(self, identifier: str, *, force: bool = False, insist: bool = False) -> Step:
+    async def claim(
+        self, identifier: str, *, force: bool = False, insist: bool = False
+    ) -> tuple[Step, str]:
         """Claim a candidate: CLAIMED, or REGISTERED, HELD or ABANDONED, as it was.
 
-        *insist* on an abandoned one that could not be settled. FOREIGN: the registry belongs to an
-        archive that this worker has not bound it to.
+        With CLAIMED comes the token of the claim, else "". *insist* on an abandoned candidate that
+        could not be settled. FOREIGN: the registry belongs to an archive that this worker has not
+        bound it to.
         """
-        token = f"{self._worker}:{next(self._serial)}"
-        before = self._tokens.get(identifier)
-        self._tokens[identifier] = token  # now: a stop may come before the answer
+        claim = Claim(identifier, f"{self._worker}:{next(self._serial)}")
+        self._held.add(claim)  # now: a stop may come before the answer
         (step, *_) = await self._run(
             self._claim,
             [self._key(identifier), self._claims],
-            [
-                identifier,
-                token,
-                self._lease,
-                int(force),
-                int(insist),
-                self._prefix,
-                self._bound_to,
-            ],
+            [*claim, self._lease, int(force), int(insist), self._prefix, self._bound_to],
         )
         if step != Step.CLAIMED:
-            self._tokens.pop(identifier)
-            if before:
-                self._tokens[identifier] = before
-        return Step(step)
+            self._held.discard(claim)
+            return Step(step), ""
+        self._held.add(claim)  # again: an earlier claim's commit may have ended meanwhile
+        return Step.CLAIMED, claim.token
 
     async def hold(
-        self, identifier: str, fingerprint: str, *, force: bool = False
+        self, identifier: str, token: str, fingerprint: str, *, force: bool = False
     ) -> tuple[Step, str]:
-        """Bring the content into a claim: STORE, DUPLICATE, HELD or LOST.
+        """Bring the content into the claim that has *token*: STORE, DUPLICATE, HELD or LOST.
 
         With it comes the identifier that the step is about: the one to store the content under, the
-        one it is stored under, or the one that another worker is storing it under.
+        one it is stored under, or the one that another claim's holder is storing it under.
         """
-        token = self._tokens.get(identifier, "")
         (step, *about) = await self._run(
             self._hold,
             [
@@ -167,9 +170,9 @@ class Registry:
             [identifier, token, self._lease, fingerprint, self._ttl, int(force), self._prefix],
         )
         if step == Step.STORE:
-            self._tokens[about[0]] = token
+            self._held.add(Claim(about[0], token))
         elif step in (Step.LOST, Step.DUPLICATE):
-            self._tokens.pop(identifier, None)
+            self._held.discard(Claim(identifier, token))
         return Step(step), about[0] if about else ""
 
     async def commit(
@@ -192,38 +195,35 @@ class Registry:
             ],
             [home, candidate, fingerprint, self._ttl, message, self._prefix],
         )
-        self._tokens.pop(home, None)
-        self._tokens.pop(candidate, None)
+        # The step has ended the claims on both, whoever had them.
+        self._held = {claim for claim in self._held if claim.identifier not in (home, candidate)}
 
-    async def release(self, identifier: str) -> None:
+    async def release(self, claim: Claim) -> None:
         """Free a candidate that this worker settles and for which nothing is stored."""
-        if token := self._tokens.pop(identifier, None):
-            await self._run(self._release, [self._claims], [token, identifier])
+        self._held.discard(claim)
+        await self._run(self._release, [self._claims], claim)
 
-    async def leave(self, *identifiers: str) -> None:
+    async def leave(self, *claims: Claim) -> None:
         """Give up these claims, or all that are left: freed where nothing can have been stored, else
         left for the next run to settle, at once.
         """
-        left = [
-            part
-            for identifier in identifiers or list(self._tokens)
-            if (token := self._tokens.pop(identifier, None))
-            for part in (identifier, token)
-        ]
+        left = self._held.intersection(claims) if claims else self._held.copy()
+        self._held -= left
         if left:
-            await self._run(self._leave, [self._claims], left)
+            await self._run(self._leave, [self._claims], _flat(left))
 
-    async def take_expired(self) -> AsyncIterator[str]:
+    async def take_expired(self) -> AsyncIterator[Claim]:
         """Take over claims with content whose workers are gone, and yield them, to be settled."""
         token = f"{self._worker}:{next(self._serial)}"
-        scope = "all" if self._alone and not self._tokens else "expired"
+        scope = "all" if self._alone and not self._held else "expired"
         while True:
             found = await self._run(
                 self._expire, [self._claims], [token, self._lease, scope, _SETTLE_AT_ONCE]
             )
             for identifier in found:
-                self._tokens[identifier] = token
-                yield identifier
+                claim = Claim(identifier, token)
+                self._held.add(claim)
+                yield claim
             if len(found) < _SETTLE_AT_ONCE:
                 return
 
@@ -368,9 +368,9 @@ class Registry:
     async def _keep_renewing(self) -> None:
         while True:
             await asyncio.sleep(self._lease / 3000)
-            if held := [part for claim in self._tokens.items() for part in claim]:
+            if self._held:
                 with contextlib.suppress(RedisError, OSError):  # the next step will tell
-                    await self._renew(keys=[self._claims], args=[self._lease, *held])
+                    await self._renew(keys=[self._claims], args=[self._lease, *_flat(self._held)])
 
     @asynccontextmanager
     async def _explained(self) -> AsyncIterator[None]:
@@ -388,3 +388,7 @@ class Registry:
                 f"the registry {self.where} does not answer: {reason}; check REDIS_URL"
             )
             raise self._lost from error
+
+
+def _flat(claims: Iterable[Claim]) -> list[str]:
+    return [part for claim in claims for part in claim]

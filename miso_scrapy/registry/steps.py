@@ -32,10 +32,11 @@ States of a candidate (what the keys hold), who moves it on, and what a kill lea
        | sent         whoever has the broker's acknowledgement
     ANNOUNCED   identifier and md5.
 
-A claim is a lease. Its worker renews it; a dead worker's runs out, by the clock of Redis, so that
-workers' clocks do not matter. A lease may also run out on a worker that lives but stands still (a
-laptop lid, SIGSTOP). Then two workers may be at work on one candidate, and still nothing is filed
-twice, whatever the order of their steps:
+A claim is a lease with a token of its own: a worker that claims a candidate again while its first
+claim lasts is held, as any other worker is. Its worker renews it; a dead worker's runs out, by the
+clock of Redis, so that workers' clocks do not matter. A lease may also run out on a worker that
+lives but stands still (a laptop lid, SIGSTOP). Then two workers may be at work on one candidate, and
+still nothing is filed twice, whatever the order of their steps:
 
 - One file per candidate: the store itself takes only the first (a link or a conditional put). The
   second finds it there and commits *that* file's content.
@@ -152,14 +153,12 @@ return {'committed'}
 """
 
 # STORING -> FREE: whoever settles it found nothing stored.
-# KEYS: claims. ARGV: token, identifiers...
+# KEYS: claims. ARGV: identifier, token.
 RELEASE = (
     _COMMON
     + """
-for i = 2, #ARGV do
-  local claim = get_claim(KEYS[1], ARGV[i])
-  if claim and claim.token == ARGV[1] then redis.call('HDEL', KEYS[1], ARGV[i]) end
-end
+local claim = get_claim(KEYS[1], ARGV[1])
+if claim and claim.token == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
 return {'released'}
 """
 )

@@ -50,6 +50,7 @@ class MisoRequeueSpider(Spider):
 
     def parse(self, response: Response, snapshot: Snapshot) -> Iterator[Snapshot]:
         """Yield *snapshot*, as the feed's own spider does."""
+        snapshot.token = response.meta["token"]
         yield snapshot
 
     def _read(self, key: str) -> Snapshot | None:

@@ -134,6 +134,7 @@ class MisoRtloadSpider(Spider):
             body=response.body,
             source_url=response.url,
             collected_at=response.meta.get("fetched_at") or datetime.now(UTC),
+            token=response.meta.get("token", ""),
         )
         if error := error_in(response.body):
             snapshot.trouble = Dropped(
@@ -166,6 +167,7 @@ class MisoRtloadSpider(Spider):
             body=b"",
             source_url=request.url,
             collected_at=datetime.now(UTC),
+            token=request.meta.get("token", ""),
             trouble=Dropped(
                 Outcome.FAILED,
                 f"{reason} from {masked_url(request.url)}{_tries(request.meta)}; {advice}",
