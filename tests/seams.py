@@ -1,4 +1,5 @@
 """Stops at the seams between two steps of a run: named by SEAM, `name:n` kills at the n-th passing.
+Named by BROKEN, `name:identifier` raises an exception for that candidate, in a pipeline.
 
 Loaded into the real program through its own settings (ITEM_PIPELINES, SPIDER_MIDDLEWARES,
 EXTENSIONS...), beside the project's components; the two seams inside the store's write are at the
@@ -11,6 +12,7 @@ import signal
 from scrapy import signals
 
 NAME, _, NUMBER = os.environ.get("SEAM", "").partition(":")
+BROKEN = os.environ.get("BROKEN")
 _left = int(NUMBER or 1)
 
 
@@ -23,11 +25,20 @@ def pass_by(name):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def break_at(name, identifier):
+    """Raise an exception, once, if this is the place and the candidate."""
+    global BROKEN
+    if f"{name}:{identifier}" == BROKEN:
+        BROKEN = None
+        raise RuntimeError("broken on purpose")
+
+
 class _Pipeline:
     name = ""
 
     def process_item(self, item):
         pass_by(self.name)
+        break_at(self.name, item.identifier)
         return item
 
 
@@ -66,6 +77,11 @@ class Claimed:
         async for request in start:
             pass_by("claimed")
             yield request
+
+    async def process_spider_output(self, response, result):
+        async for item in result:
+            break_at("called", item.identifier)
+            yield item
 
 
 class Fetched:

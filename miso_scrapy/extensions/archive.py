@@ -11,7 +11,9 @@ from typing import Any
 from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider, NotConfigured
+from scrapy.http import Response
 from scrapy.utils.defer import deferred_from_coro
+from twisted.python.failure import Failure
 
 from miso_scrapy import binding
 from miso_scrapy.connections import open_registry, open_store
@@ -59,11 +61,13 @@ class Archive:
         """Set when the run has sent what it can, and the stats say what is owed."""
         self._connections = contextlib.AsyncExitStack()
         self._stopping: asyncio.Future[None] | None = None
+        self._giving_up: set[asyncio.Task[None]] = set()
         self.refusals = 0
         """How often in a row the store has not taken a candidate."""
         crawler.signals.connect(self._open, signal=signals.spider_opened)
         crawler.signals.connect(self._unfiled, signal=signals.item_dropped)
         crawler.signals.connect(self._unfiled, signal=signals.item_error)
+        crawler.signals.connect(self._broken, signal=signals.spider_error)
         crawler.signals.connect(self._close, signal=signals.spider_closed)
 
     @classmethod
@@ -201,10 +205,22 @@ class Archive:
 
     async def _unfiled(self, item: Any) -> None:
         """Give up the claim of a candidate that ends before it is registered, be it by an error."""
-        if self.registry and isinstance(item, Snapshot):
-            claims = {Claim(name, item.token) for name in (item.identifier, item.home)}
+        if isinstance(item, Snapshot):
+            await self._give_up(item.token, item.identifier, item.home)
+
+    def _broken(self, response: Response | Failure) -> None:
+        """Give up the claim of a candidate whose callback ends in an error: there is no item."""
+        meta = response.request.meta  # type: ignore[union-attr]  # Scrapy sets it on both
+        if "token" in meta:
+            # This signal waits for nobody.
+            task = asyncio.ensure_future(self._give_up(meta["token"], meta["identifier"]))
+            self._giving_up.add(task)
+            task.add_done_callback(self._giving_up.discard)
+
+    async def _give_up(self, token: str, *names: str) -> None:
+        if self.registry:
             with contextlib.suppress(RegistryUnavailable):  # its lease runs out by itself
-                await self.registry.leave(*claims)
+                await self.registry.leave(*(Claim(name, token) for name in names))
 
     async def _close(self) -> None:
         try:
