@@ -93,5 +93,3 @@ class Filed:
     """Whether the file was there already, unknown to the registry."""
     also: str = ""
     """Another candidate of this content, whose worker finished the work of a dead one."""
-    quarantined: str = ""
-    """The key it was kept under, where it comes from the quarantine."""

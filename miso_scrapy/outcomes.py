@@ -60,12 +60,14 @@ class Dropped(DropItem):
 
 
 def exit_status(stats: Mapping[str, Any]) -> int:
-    """Return 0 when every candidate is stored, duplicate or skipped and nothing is owed; else 1."""
+    """Return 0 when every candidate is stored, duplicate or skipped, and nothing is owed, lost or left
+    in quarantine by `scrapy requeue`; else 1.
+    """
     good = sum(stats.get(outcome.stat, 0) for outcome in GOOD)
     ended_well = stats.get("finish_reason") in ("finished", "shutdown")
     complete = good == stats.get(CANDIDATES, 0)
-    told = not stats.get("miso/owed", 0) and not stats.get("miso/lost", 0)
-    return 0 if ended_well and complete and told and not stats.get("miso/unfinished", 0) else 1
+    open_ends = ("miso/owed", "miso/lost", "miso/left_in_quarantine", "miso/unfinished")
+    return 0 if ended_well and complete and not any(map(stats.get, open_ends)) else 1
 
 
 def count(number: int, noun: str) -> str:

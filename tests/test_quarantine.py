@@ -125,6 +125,17 @@ def test_without_a_registry_a_body_is_kept_all_the_same_and_once(crawl, feed, ar
 # --- scrapy requeue ---------------------------------------------------------------------------
 
 
+def left_in_quarantine(run, number, archive):
+    """Assert that the run has told, once, how many bodies it left, and why; and said it at its end."""
+    (line,) = run.lines("WARNING") + run.lines("ERROR")
+    assert f"{number} left in quarantine, as other content is registered" in line
+    assert str(archive.root / QUARANTINE.rstrip("/")) in line
+    assert (
+        f"; {number} left in quarantine" in run.log.partition("[miso_scrapy.extensions.summary]")[2]
+    )
+    assert run.stats["miso/left_in_quarantine"] == number
+
+
 @places
 def test_what_was_uncovered_is_filed_under_the_interval_it_is_of(
     kind, request, crawl, requeue, feed, valkey, topic
@@ -204,14 +215,17 @@ def test_what_is_filed_already_is_not_filed_again_or_overwritten(
     other = live_body(feed)
     put_into_quarantine(place, same, wrong, identifier=IDENTIFIER.format("120500"))
     put_into_quarantine(place, other, wrong, identifier=IDENTIFIER.format("120000"))
+    # The content that is filed once more, for its own candidate, in other bytes.
+    put_into_quarantine(place, same + b"\n", wrong, identifier=IDENTIFIER.format("120000"))
     place.remove(wrong)
 
     run = requeue(env)
+    assert (run.status, run.outcomes) == (1, {"duplicate": 2, "skipped": 1}), run.log
     assert "Traceback" not in run.log
     assert filed(place) == before
-    assert same not in quarantined(place).values()
     # What is nowhere else is not thrown away.
     assert list(quarantined(place).values()) == [other]
+    left_in_quarantine(run, 1, archive)
     Witness(place.files(), valkey.client).all_promises()
 
 
@@ -285,3 +299,50 @@ def test_what_is_filed_from_the_quarantine_says_nothing_of_the_feed_of_now(
     assert "miso/behind_seconds" not in run.stats
     assert "stale feed" not in run.monitors
     assert "\nmiso_snapshot_age_seconds{" not in metrics.read_text()
+
+
+def test_bodies_of_which_each_candidate_can_have_one_stay_and_are_told(
+    crawl, requeue, feed, archive
+):
+    place = Directory(archive.root)
+    feed.serve(WRONG.decode())
+    assert crawl(**NOON).outcomes == {"invalid": 1}
+    (wrong,) = quarantined(place)
+    for minute in range(0, 40, 5):
+        for seed in range(4):
+            feed.set(clock=f"2025-12-05T12:{minute:02}:00+00:00", seed=seed)
+            identifier = IDENTIFIER.format(f"12{minute:02}00")
+            put_into_quarantine(place, live_body(feed), wrong, identifier=identifier)
+    place.remove(wrong)
+
+    run = requeue()
+    assert (run.status, run.outcomes) == (1, {"stored": 8, "skipped": 24}), run.log
+    assert len(filed(place)) == 8
+    left_in_quarantine(run, 24, archive)
+    left = quarantined(place)
+    assert len(left) == 24
+
+    run = requeue()
+    assert (run.status, run.outcomes) == (1, {"skipped": 24}), run.log
+    left_in_quarantine(run, 24, archive)
+    assert quarantined(place) == left
+
+
+def test_a_body_whose_place_is_taken_in_the_archive_alone_stays_and_is_told(
+    crawl, requeue, feed, archive
+):
+    place = Directory(archive.root)
+    feed.serve(WRONG.decode())
+    assert crawl(**NOON).outcomes == {"invalid": 1}
+    (wrong,) = quarantined(place)
+    feed.set(clock="2025-12-05T12:00:00+00:00", seed=1)
+    other = live_body(feed)
+    put_into_quarantine(place, other, wrong)
+    place.remove(wrong)
+    feed.set(clock="2025-12-05T12:00:00+00:00")
+    assert crawl(skip_hash_check=1, **NOON).outcomes == {"stored": 1}  # registered nowhere
+
+    run = requeue()
+    assert (run.status, run.outcomes) == (1, {"duplicate": 1}), run.log
+    assert list(quarantined(place).values()) == [other]
+    left_in_quarantine(run, 1, archive)

@@ -10,6 +10,7 @@ from typing import Any
 from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
+from scrapy.http import Response
 
 from miso_scrapy import quarantine
 from miso_scrapy.extensions.archive import Archive
@@ -27,7 +28,8 @@ logger = logging.getLogger(__name__)
 class Quarantine:
     """Keep the body of each invalid candidate, and of an uncovered one whose content is not stored.
 
-    What `scrapy requeue` has filed leaves the quarantine.
+    What `scrapy requeue` has filed leaves the quarantine. ``miso/left_in_quarantine`` counts what does
+    not.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -35,8 +37,11 @@ class Quarantine:
             raise NotConfigured  # scrapy check files nothing
         self.crawler = crawler
         self._kept: set[str] = set()
+        self._taken = 0
+        """How many bodies stay, as their candidates are registered with other content."""
         crawler.signals.connect(self._dropped, signal=signals.item_dropped)
         crawler.signals.connect(self._scraped, signal=signals.item_scraped)
+        crawler.signals.connect(self._closed, signal=signals.spider_closed)
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Quarantine:
@@ -52,8 +57,10 @@ class Quarantine:
         if not isinstance(item, Snapshot) or not isinstance(exception, Dropped):
             return
         if item.quarantined:
-            if exception.outcome == Outcome.DUPLICATE and await self._is_stored(item):
+            if exception.outcome == Outcome.DUPLICATE:
                 await self._let_go(item.quarantined)
+            elif exception.outcome == Outcome.SKIPPED:
+                self._taken += 1
             return
         try:
             if await self._belongs(item, exception.outcome):
@@ -62,12 +69,6 @@ class Quarantine:
                 await self._keep(item, str(exception))
         except (StoreUnavailable, RegistryUnavailable) as error:
             logger.error("lost %s: its body cannot be kept: %s", item.identifier, error)
-
-    async def _is_stored(self, item: Snapshot) -> bool:
-        registry = self.archive.registry
-        with contextlib.suppress(RegistryUnavailable):
-            return registry is not None and bool(await registry.stored_as(item.fingerprint))
-        return False
 
     async def _belongs(self, item: Snapshot, outcome: Outcome) -> bool:
         if outcome == Outcome.INVALID:
@@ -101,13 +102,28 @@ class Quarantine:
             if registry is not None:
                 await registry.quarantine(name)
 
-    async def _scraped(self, item: Any) -> None:
-        if isinstance(item, Filed) and item.quarantined:
-            await self._let_go(item.quarantined)
+    async def _scraped(self, item: Any, response: Response | None) -> None:
+        snapshot = response.cb_kwargs.get("snapshot") if response else None
+        if not isinstance(item, Filed) or not isinstance(snapshot, Snapshot):
+            return  # not of `scrapy requeue`
+        if item.fingerprint == snapshot.fingerprint:
+            await self._let_go(snapshot.quarantined)
+        else:  # a file was there
+            self._taken += 1
+
+    def _closed(self) -> None:
+        if self._taken:
+            logger.warning(
+                "%d left in quarantine, as other content is registered for the same candidate: copy "
+                "what you need from %s before it expires there, or remove it",
+                self._taken,
+                self._locate(quarantine.QUARANTINE),
+            )
 
     async def _let_go(self, key: str) -> None:
         try:
             await asyncio.to_thread(self.archive.store.delete, key)
+            self.crawler.stats.inc_value("miso/left_in_quarantine", -1)
             if self.archive.registry is not None:
                 await self.archive.registry.unquarantine(quarantine.hash_in(key))
         except (StoreUnavailable, RegistryUnavailable) as error:

@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 
 
 class Summary:
-    """Log candidates, their outcomes, bytes stored, requests, the newest snapshot's age, and what is
-    owed.
+    """Log candidates, their outcomes, bytes stored, requests, the newest snapshot's age, what is owed,
+    and what `scrapy requeue` leaves.
 
     Keeps ``miso/stored_bytes`` in the stats.
     """
@@ -61,4 +61,6 @@ class Summary:
         for kind in ("owed", "lost"):
             if messages := stats.get_value(f"miso/{kind}"):
                 line += f"; {count(messages, 'message')} {kind}"
+        if left := stats.get_value("miso/left_in_quarantine"):
+            line += f"; {left} left in quarantine"
         logger.info("%(line)s", {"line": line, "requests": requests, "shared": shared})

@@ -23,8 +23,9 @@ _WAIT = 0.1
 class ClaimMiddleware:
     """Let a candidate's request through once the candidate is claimed.
 
-    Registered candidates are counted as skipped. Those that another worker holds are asked for again
-    while there is nothing else to do, and taken over if the lease runs out.
+    Registered candidates are counted as skipped; but a request with ``fetched`` in its meta goes on,
+    without a claim: its content is known, and is compared with what is stored. Candidates that are
+    held are asked for again while there is nothing else to do, and taken over if the lease runs out.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -62,7 +63,7 @@ class ClaimMiddleware:
                 else:
                     wanted = held.popleft()
                 step = await self._claim(archive, wanted)
-                if step == Step.CLAIMED:
+                if _passes(step, wanted):
                     yield wanted
                 elif step == Step.HELD:
                     held.append(wanted)
@@ -85,11 +86,15 @@ class ClaimMiddleware:
                 "%(outcome)s %(identifier)s: not fetched, as the run ends here",
                 {"outcome": outcome, "identifier": identifier},
             )
-        if step not in (Step.CLAIMED, Step.HELD):
+        if step != Step.HELD and not _passes(step, wanted):
             self.crawler.stats.inc_value(outcome.stat)
             if outcome is Outcome.SKIPPED:
                 self.crawler.signals.send_catch_log(candidate_skipped, identifier=identifier)
         return step
+
+
+def _passes(step: Step, wanted: Request) -> bool:
+    return step == Step.CLAIMED or (step == Step.REGISTERED and "fetched" in wanted.meta)
 
 
 async def _next(start: AsyncIterator[Request]) -> Request | None:

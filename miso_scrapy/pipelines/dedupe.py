@@ -62,15 +62,21 @@ class DedupePipeline:
                             )
                         await asyncio.sleep(_WAIT)
                     case Step.LOST:
-                        # This process stood still for longer than its lease.
+                        # This process stood still for longer than its lease; or there was no claim.
                         step, item.token = await self.archive.claim(item.identifier)
                         match step:
                             case Step.REGISTERED:
-                                raise Dropped(
-                                    Outcome.DUPLICATE, "filed by another run", log_level="INFO"
-                                )
+                                raise await self._registered(item)
                             case Step.HELD:
                                 await asyncio.sleep(_WAIT)
         except (RegistryUnavailable, StoreUnavailable) as error:
             self.archive.stop(error)
             raise Dropped(Outcome.FAILED, "not filed, as the run ends here") from None
+
+    async def _registered(self, item: Snapshot) -> Dropped:
+        """Return how *item* ends, whose candidate is registered already."""
+        assert self.archive.registry is not None
+        if item.quarantined and not await self.archive.registry.stored_as(item.fingerprint):
+            reason = "registered with other content; this stays in quarantine"
+            return Dropped(Outcome.SKIPPED, reason, log_level="INFO")
+        return Dropped(Outcome.DUPLICATE, "filed by another run", log_level="INFO")

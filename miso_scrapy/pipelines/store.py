@@ -69,8 +69,6 @@ class StorePipeline:
         except StoreUnavailable as error:
             raise self.archive.refused(error) from None
         self.archive.refusals = 0
-        if filed.fingerprint == item.fingerprint:
-            filed.quarantined = item.quarantined
         if item.home != item.identifier:
             filed.also = item.identifier
         return filed

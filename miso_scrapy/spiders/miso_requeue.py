@@ -34,7 +34,9 @@ class MisoRequeueSpider(Spider):
         store = Archive.of(self.crawler).store
         try:
             there = await asyncio.to_thread(lambda: list(store.entries(quarantine.QUARANTINE)))
-            for key in filter(quarantine.is_body, (entry.key for entry in there)):
+            keys = [entry.key for entry in there if quarantine.is_body(entry.key)]
+            self.crawler.stats.set_value("miso/left_in_quarantine", len(keys))
+            for key in keys:
                 if self.crawler.engine.needs_backout():
                     await self.crawler.signals.wait_for(signals.scheduler_empty)
                 if snapshot := await asyncio.to_thread(self._read, key):
@@ -42,7 +44,7 @@ class MisoRequeueSpider(Spider):
                         "data:,",
                         callback=self.parse,
                         dont_filter=True,
-                        meta={"identifier": snapshot.identifier},
+                        meta={"identifier": snapshot.identifier, "fetched": True},
                         cb_kwargs={"snapshot": snapshot},
                     )
         except StoreUnavailable as error:
@@ -56,11 +58,11 @@ class MisoRequeueSpider(Spider):
     def _read(self, key: str) -> Snapshot | None:
         store = Archive.of(self.crawler).store
         try:
-            if (body := store.get(key)) is None:
-                return None  # gone since it was listed
+            if (body := store.get(key)) is None:  # gone since it was listed
+                self.crawler.stats.inc_value("miso/left_in_quarantine", -1)
+                return None
             return quarantine.reread(key, body, store.metadata(key))
         except (AccessDenied, OSError, EOFError, zlib.error, ValueError, KeyError) as error:
-            self.crawler.stats.inc_value("miso/unfinished")
             self.logger.error(
                 "%s cannot be read, and stays in quarantine: %s", store.locate(key), error
             )
