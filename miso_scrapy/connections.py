@@ -70,6 +70,8 @@ async def open_registry(options: Options) -> AsyncIterator[Registry]:
         embedded = EmbeddedValkey(options.data_dir / ".registry")
         url = await asyncio.to_thread(embedded.start)
     registry = connect_registry(options, url)
+    if embedded:
+        registry.where = f"embedded in {embedded.directory}"  # its URL holds for this process only
     try:
         await registry.open(alone=embedded is not None)
         yield registry

@@ -90,6 +90,18 @@ class Valkey:
             self.server.stop()
 
 
+def embedded_servers(directory):
+    """Return the pids of the Valkey servers whose working directory is *directory*."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # ended meanwhile, or another user's
+            if (process / "exe").readlink().name == "valkey-server" and (
+                (process / "cwd").resolve() == directory.resolve()
+            ):
+                found.append(int(process.name))
+    return found
+
+
 class S3:
     def __init__(self):
         self.server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

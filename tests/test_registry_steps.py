@@ -85,7 +85,7 @@ def test_content_whose_home_was_taken_by_other_content_is_stored_under_its_own_n
             await other.release(claim)
         await storing(other, "A", "2")
         await other.commit("A", "2")
-        step, token = await other.claim("B")
+        _, token = await other.claim("B")
         assert await other.hold("B", token, "1") == (Step.STORE, "B")
 
     asyncio.run(scenario())
@@ -96,7 +96,7 @@ def test_a_claim_with_content_that_is_given_up_is_left_for_the_next_run_to_settl
     async def scenario():
         worker = registry()
         await storing(worker, "A", "1")
-        step, token = await worker.claim("B")
+        _, token = await worker.claim("B")
         await worker.leave(Claim("B", token))
         assert claims() == {"A"}  # nothing can have been stored as B
         await worker.leave()

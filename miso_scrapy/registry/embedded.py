@@ -6,7 +6,9 @@ listens on a Unix socket that only its user can open, never on a port.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import os
 import platform
 import shutil
 import signal
@@ -28,20 +30,26 @@ _SOCKET = "valkey.sock"
 _LOG = "valkey.log"
 # How long a server may take to load its data, or to write them out, in seconds.
 _PATIENCE = 60
+# How long the server of a killed run may take to end, in seconds.
+_LEFT_BEHIND = 30
+# Linux: the open files of this process, by number.
+_OPEN_FILES = Path("/proc/self/fd")
 
 
 class EmbeddedValkey:
     """Start and stop a Valkey server whose data lie in *directory*.
 
-    The run holds a lock on the directory. The system drops that lock when the run ends, however it
-    ends, so that a lock in the way always means a living run; and a server in the way, once the
-    lock is ours, was left behind by a killed one and is shut down.
+    The run holds one lock on the directory, and its server another one. The system drops a lock when
+    its holder ends, however it ends. So the first lock, when it is taken, means a living run; the
+    second one, when only that is taken, means a server that a killed run left behind: it is shut
+    down, and waited for even if it answers nobody. There are never two servers.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._lock: IO[str] | None = None
-        self._short: Path | None = None
+        self._open = contextlib.ExitStack()
+        self._descriptor = -1
+        self._link: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
@@ -51,32 +59,34 @@ class EmbeddedValkey:
         """
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.directory / "lock").open("w")
+            self._descriptor = os.open(self.directory, os.O_RDONLY)
+            self._open.callback(os.close, self._descriptor)
+            lock = self._open.enter_context((self.directory / "lock").open("w"))
+            server_lock = (self.directory / "server.lock").open("a+")
         except OSError as error:
+            self.stop()
             raise RegistryUnavailable(
                 f"the embedded registry in {self.directory} cannot be made: {error.strerror}; "
                 "check MISO_DATA_DIR, or set REDIS_URL to a server"
             ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.stop()
-            raise RegistryInUse(
-                f"the embedded registry in {self.directory} is in use by another run; "
-                "wait for it, or set REDIS_URL to a server that runs can share"
-            ) from None
-        # A socket's path may have about 100 characters, a data directory's more: a short link to it.
-        self._short = Path(tempfile.mkdtemp(prefix="miso-"))
-        (self._short / "r").symlink_to(self.directory)
-        self._shut_down()  # one that was left behind
-        try:
-            self._launch()
-        except (OSError, RuntimeError) as error:
-            self.stop()
-            raise RegistryUnavailable(
-                f"the embedded registry in {self.directory} does not start: {error}; "
-                f"see {self.directory / _LOG}, or set REDIS_URL to a server"
-            ) from error
+        with server_lock:  # closed here: then the server alone holds it
+            try:
+                if not _take(lock):
+                    raise RegistryInUse(
+                        f"the embedded registry in {self.directory} is in use by another run; "
+                        "wait for it, or set REDIS_URL to a server that runs can share"
+                    )
+                self._end_left_behind(server_lock)
+                self._launch(server_lock)
+            except (OSError, RuntimeError) as error:
+                self.stop()
+                raise RegistryUnavailable(
+                    f"the embedded registry in {self.directory} does not start: {error}; "
+                    f"see {self.directory / _LOG}, or set REDIS_URL to a server"
+                ) from error
+            except RegistryUnavailable:
+                self.stop()
+                raise
         return f"unix://{self._socket}"
 
     def stop(self) -> None:
@@ -89,22 +99,42 @@ class EmbeddedValkey:
                 self._server.kill()
                 self._server.wait()
             self._server = None
-        if self._short:
-            shutil.rmtree(self._short, ignore_errors=True)  # the link, not what it points to
-            self._short = None
-        if self._lock:
-            self._lock.close()
-            self._lock = None
+        if self._link:
+            shutil.rmtree(self._link.parent, ignore_errors=True)  # the link, not what it points to
+            self._link = None
+        self._open.close()
 
     @property
     def _socket(self) -> Path:
-        assert self._short is not None
-        return self._short / "r" / _SOCKET
+        """A path of the socket that is short enough for an address, which takes some 100 bytes."""
+        if _OPEN_FILES.is_dir():
+            return _OPEN_FILES / str(self._descriptor) / _SOCKET
+        if not (self._link and self._link.is_symlink()):  # or was cleaned away
+            self._link = Path(tempfile.mkdtemp(prefix="miso-")) / "r"
+            self._link.symlink_to(self.directory.absolute())
+        return self._link / _SOCKET
 
     def _connect(self) -> Redis:
         return Redis(unix_socket_path=str(self._socket), retry=Retry(NoBackoff(), 0))
 
-    def _launch(self) -> None:
+    def _end_left_behind(self, lock: IO[str]) -> None:
+        """Shut down the server of a killed run, if there is one, and take its lock.
+
+        Raises RegistryUnavailable if it does not end in time.
+        """
+        deadline = time.monotonic() + _LEFT_BEHIND
+        while not _take(lock):
+            if time.monotonic() > deadline:
+                lock.seek(0)
+                raise RegistryUnavailable(
+                    f"the embedded registry in {self.directory} is still served by process "
+                    f"{lock.read().strip()}, which a killed run left behind and which does not end "
+                    f"within {_LEFT_BEHIND} s; end that process, or set REDIS_URL to a server"
+                )
+            self._shut_down()
+            time.sleep(0.01)
+
+    def _launch(self, lock: IO[str]) -> None:
         options = {
             "port": "0",
             "unixsocket": _SOCKET,
@@ -126,11 +156,15 @@ class EmbeddedValkey:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                pass_fds=[lock.fileno()],  # but this: the server has the lock until it ends
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        lock.truncate(0)
+        print(self._server.pid, file=lock, flush=True)
         with self._connect() as redis:
-            for _ in range(_PATIENCE * 100):
+            deadline = time.monotonic() + _PATIENCE
+            while time.monotonic() < deadline:
                 if self._server.poll() is not None:
                     raise RuntimeError(f"it ended with status {self._server.returncode}")
                 try:
@@ -142,19 +176,18 @@ class EmbeddedValkey:
         raise RuntimeError(f"it does not answer within {_PATIENCE} s")
 
     def _shut_down(self) -> None:
-        """Shut down the server on the socket, if there is one, and wait until its data are on disk."""
-        if not self._socket.exists():
-            return
-        try:
-            with self._connect() as redis:
-                redis.shutdown()  # returns when the server has closed the connection
-        except RedisError:
-            return
-        # The server removes its socket on the way out, after its last write.
-        for _ in range(_PATIENCE * 100):
-            if not self._socket.exists():
-                return
-            time.sleep(0.01)
+        """Tell the server on the socket, if there is one, to write its data out and end."""
+        with contextlib.suppress(RedisError), self._connect() as redis:
+            redis.shutdown()  # returns when the server has closed the connection
+
+
+def _take(lock: IO[str]) -> bool:
+    """Return whether the lock is ours now."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _binary() -> Path:
