@@ -3,6 +3,8 @@
 import json
 import os
 import resource
+import threading
+import time
 from datetime import UTC, datetime
 
 from miso_scrapy.store.directory import DirectoryStore
@@ -161,3 +163,38 @@ def test_on_a_full_disk_a_file_is_written_whole_or_not_at_all(scrapy, feed, arch
     assert "Traceback" not in done.stderr
     left = [path.name for path in archive.root.rglob("*") if path.is_file()]
     assert left == ["archive.json"]  # which is small enough
+
+
+def test_partial_files_are_removed_only_when_no_living_run_can_be_writing_them(tmp_path):
+    store = DirectoryStore(tmp_path / "data")
+    store.check()
+    partial = store.root / ".partial"
+    for name, minutes in (("living", 0), ("slow", 50), ("dead", 70)):
+        (partial / name).touch()
+        then = time.time() - minutes * 60
+        os.utime(partial / name, (then, then))
+    store.check()
+    assert {path.name for path in partial.iterdir()} == {"living", "slow"}
+
+
+def test_the_directory_can_be_checked_while_living_runs_write(tmp_path):
+    store = DirectoryStore(tmp_path / "data")
+    store.check()
+    ended = threading.Event()
+
+    def write():
+        while not ended.is_set():
+            paths = [store.root / ".partial" / str(number) for number in range(200)]
+            for path in paths:
+                path.touch()
+            for path in paths:
+                path.unlink()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(300):
+            store.check()
+    finally:
+        ended.set()
+        writer.join()

@@ -121,3 +121,22 @@ def test_a_file_that_s3_refuses_is_failed_and_not_registered(crawl, feed, bucket
     assert "Traceback" not in run.log
     name = "dev:miso_realtime_total_load:realtime_total_load_20251205_120000.json"
     assert not valkey.client.exists(name)
+
+
+def test_a_write_that_meets_another_of_the_same_key_is_tried_again(crawl, feed, bucket):
+    feed.set(clock=CLOCK)
+    conflict = FORBIDDEN.replace(b"AccessDenied", b"ConditionalRequestConflict")
+
+    def answer(request):
+        if request.method != "PUT":
+            return 200, {}, b""
+        if sum(request.method == "PUT" for request in s3.requests) == 1:
+            return 409, {"Content-Type": "application/xml"}, conflict
+        return 200, {"ETag": '"etag"'}, b""
+
+    with Scripted(answer) as s3:
+        run = crawl(**NOON, env={**bucket.settings, "AWS_ENDPOINT_URL": s3.endpoint})
+    assert (run.status, run.outcomes) == (0, {"stored": 1}), run.log
+    puts = [request for request in s3.requests if request.method == "PUT"]
+    assert len(puts) == 2
+    assert all(request.conditional for request in puts)
