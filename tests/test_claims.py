@@ -123,8 +123,10 @@ def test_content_that_is_filed_for_a_dead_worker_is_marked_by_the_candidate_it_i
     feed.set(clock=CLOCK)
     content = content_of(crawl, archive, **noon)
     valkey.client.set(f"{PREFIX}home:{content}", "realtime_total_load_20251105_120000.json")
-    run = crawl(env={"REDIS_URL": valkey.url, "MISO_REQUIRE_COVERAGE": "0"}, **noon)
-    assert run.outcomes == {"stored": 1}
+    env = {"REDIS_URL": valkey.url, "MISO_REQUIRE_COVERAGE": "0"}
+    # The first that tries ends in an error, and holds up nobody.
+    run = crawl(env={**env, **SEAMS, "BROKEN": f"held:{FIRST}"}, **RANGE)
+    assert run.outcomes == {"failed": 1, "stored": 1, "duplicate": 2}, run.log
     (path,) = archive.files()
     assert "20251105_120000" in path
     assert archive.only()["collection_metadata"]["covered"] is False

@@ -37,7 +37,7 @@ class DirectoryStore:
             if not os.access(self._partial, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             for left_behind in self._partial.iterdir():  # by runs that were killed
-                with contextlib.suppress(FileNotFoundError):  # of a living run, which is done with it
+                with contextlib.suppress(FileNotFoundError):  # a living run is done with it
                     if time.time() - left_behind.stat().st_mtime > _LEFT_BEHIND:
                         left_behind.unlink()
 
