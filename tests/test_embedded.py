@@ -47,7 +47,7 @@ def running(answering, environment, tmp_path):
     (tmp_path / "tmp").mkdir()
     env = {**environment, "MISO_API_URL": answering.url, "TMPDIR": str(tmp_path / "tmp")}
     args = [part for item in PAIR.items() for part in ("-a", "=".join(item))]
-    with started(tmp_path, env, *args, "-s", "HTTPCACHE_ENABLED=0") as run:
+    with started(tmp_path, env, *args, "-s", "MISO_MIN_INTERVAL=0") as run:
         wait_for(answering.asked, run)
         yield run
 

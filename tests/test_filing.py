@@ -44,7 +44,6 @@ def test_the_record_of_a_file_that_is_there_says_what_is_in_it():
         "body_size": 6670,
         "adopted": True,
         "also": "",
-        "quarantined": "",
     }
 
 

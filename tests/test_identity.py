@@ -376,7 +376,7 @@ def test_an_archive_refuses_the_other_kind(first, cache, arguments, crawl, feed,
         before = files_below(archive.root)
         ((second, feed_env),) = env.items()
         wanted = {"start": "2025-12-05T12:05", "end": "2025-12-05T14:00"}
-        run = crawl(**wanted, **arguments, cache=cache, env=feed_env)
+        run = crawl(**wanted, **arguments, interval=60 * cache, env=feed_env)
     assert run.status == 1
     assert set(run.outcomes) == {"failed"}
     (line,) = run.lines("ERROR")
@@ -444,7 +444,7 @@ def test_simulate_goes_nowhere_that_the_environment_happens_to_name(
         "REDIS_URL": valkey.url,
         "METRICS_FILE": str(metrics),
     }
-    command = (SCRAPY, "crawl", "miso_rtload", *("-s", "HTTPCACHE_ENABLED=0"))
+    command = (SCRAPY, "crawl", "miso_rtload", *("-s", "MISO_MIN_INTERVAL=0"))
     arguments = ("-a", "start=2025-12-05T12:00", "-a", "end=2025-12-05T12:00")
     clock = ("--clock", "2025-12-05T12:00Z")
     done = scrapy("simulate", *clock, "--", *command, *arguments, env=env)

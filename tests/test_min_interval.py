@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import itertools
-import json
 import signal
 import threading
 from datetime import UTC, datetime, timedelta
@@ -146,20 +145,17 @@ def test_one_answer_serves_all_candidates_and_the_next_run(ask, body, registry, 
     assert f"The answer of {second} serves: at most one request in 60 s" in run.log
 
 
-def test_what_is_served_later_keeps_the_time_of_its_fetch(ask, body, valkey, tmp_path):
+def test_what_is_served_later_keeps_the_time_of_its_fetch(ask, body, archive, valkey):
     env = {"REDIS_URL": valkey.url}
     with Scripted(lambda _: (200, JSON, body)) as server:
         assert ask(server, env=env, interval=60, **NOON).outcomes == {"stored": 1}
-        # Another worker with a data directory of its own, which does not know what is filed.
+        first = archive.only()["collection_metadata"]
+        # Both the file and what is known of it are lost.
+        (archive.root / archive.files()[0]).unlink()
         valkey.client.delete(*valkey.client.keys("*:md5:*"), *valkey.client.keys("*120000.json"))
-        env |= {"MISO_DATA_DIR": str(tmp_path / "other")}
         assert ask(server, env=env, interval=60, **NOON).outcomes == {"stored": 1}
         assert polite(server, 1)
-    first, second = (
-        json.loads(gzip.decompress(next((tmp_path / root).rglob("*1200*.json.gz")).read_bytes()))
-        for root in ("data", "other")
-    )
-    assert first["collection_metadata"] == second["collection_metadata"]
+    assert archive.only()["collection_metadata"] == first
 
 
 def test_an_old_answer_is_not_used(ask, body):
@@ -194,10 +190,11 @@ def test_without_a_registry_the_limit_holds_per_data_directory(ask, body):
 
 @pytest.mark.parametrize("workers", [4])
 def test_workers_on_one_redis_share_one_answer_wherever_they_file(
-    scrapy, body, valkey, tmp_path, environment, workers
+    body, bucket, valkey, tmp_path, environment, workers
 ):
+    env = {**environment, **bucket.settings, "REDIS_URL": valkey.url}
     with Scripted(lambda _: (200, JSON, body)) as server:
-        runs = _together(environment, tmp_path, server, valkey.url, workers, 60, HOUR)
+        runs = _together(env, tmp_path, server, workers, HOUR)
         assert polite(server, 1)
     assert all(run.status == 0 for run in runs), runs[0].log
     assert sum(run.stats["miso/requests"] for run in runs) == 1
@@ -210,20 +207,25 @@ def test_workers_on_one_redis_share_one_answer_wherever_they_file(
 
 @pytest.mark.parametrize("part", range(4))
 def test_two_workers_that_start_at_the_same_instant_send_one_request(
-    part, body, valkey, tmp_path, environment
+    part, body, bucket, valkey, tmp_path, environment
 ):
+    env = {**environment, **bucket.settings, "REDIS_URL": valkey.url}
     for number in range(5):
-        valkey.client.flushall()
+        valkey.client.delete(*valkey.client.keys("*turn:*"), *valkey.client.keys("*answer:*"), "-")
         place = tmp_path / str(number)
         place.mkdir()
+        minute = {
+            "start": f"2025-12-05T12:{number * 5:02}",
+            "end": f"2025-12-05T12:{number * 5:02}",
+        }
         with Scripted(lambda _: (200, JSON, body)) as server:
-            runs = _together(environment, place, server, valkey.url, 2, 60, NOON)
+            runs = _together(env, place, server, 2, minute)
             assert polite(server, 1)
         assert all(run.status == 0 for run in runs), runs[0].log
 
 
-def _together(environment, place, server, redis, workers, interval, arguments):
-    """Start *workers* crawls at once, each with a data directory of its own; return their Runs."""
+def _together(environment, place, server, workers, arguments):
+    """Start so many *workers* at once, each with a data directory of its own; return their Runs."""
     args = [part for item in arguments.items() for part in ("-a", "{}={}".format(*item))]
     with contextlib.ExitStack() as stack:
         processes = [
@@ -233,9 +235,8 @@ def _together(environment, place, server, redis, workers, interval, arguments):
                     {
                         **environment,
                         "MISO_API_URL": server.url,
-                        "MISO_MIN_INTERVAL": str(interval),
+                        "MISO_MIN_INTERVAL": "60",
                         "MISO_DATA_DIR": str(place / f"data{number}"),
-                        "REDIS_URL": redis,
                     },
                     *args,
                 )

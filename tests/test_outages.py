@@ -162,7 +162,7 @@ def test_a_registry_lost_while_fetching_is_told_and_made_good(
 def test_a_registry_lost_between_the_store_and_the_registration_is_told_and_made_good(
     how, crawl, asked, redis, s3, broker, valkey, files
 ):
-    s3.when(rb"^PUT ", 2, lambda: redis.turn(how), answered=True)
+    s3.when(rb"^PUT \S+\.json\.gz", 2, lambda: redis.turn(how), answered=True)
     run = crawl(timeout=BOUND, **RANGE)
     told(run, str(redis.port), "REDIS_URL")
     before = Witness(files(), valkey.client, broker.messages())
@@ -209,7 +209,7 @@ def test_an_s3_that_denies_everything_is_told_for_each_candidate(
 def test_an_s3_that_fails_in_the_middle_is_told_and_made_good(
     how, crawl, asked, redis, s3, broker, bucket, valkey, files
 ):
-    s3.when(rb"^PUT ", 2, lambda: fail(s3, how))
+    s3.when(rb"^PUT \S+\.json\.gz", 2, lambda: fail(s3, how))
     run = crawl(timeout=BOUND, **RANGE)
     assert run.outcomes.keys() <= {"stored", "failed"}
     told(run, bucket.name)
@@ -228,7 +228,7 @@ def test_an_answer_of_s3_that_is_cut_once_costs_nothing(
 ):
     # The file is there, and the writer has not been told: it asks again, and adopts what it finds.
     s3.kept = kept
-    s3.when(rb"^PUT ", 2, lambda: s3.turn("cut once"), answered=True)
+    s3.when(rb"^PUT \S+\.json\.gz", 2, lambda: s3.turn("cut once"), answered=True)
     run = crawl(timeout=BOUND, **RANGE)
     assert run.outcomes == {"stored": 4}, run.log
     assert not run.lines("ERROR")
@@ -239,7 +239,7 @@ def test_an_answer_of_s3_that_is_cut_once_costs_nothing(
 def test_an_s3_that_denies_what_a_dead_run_stored_does_not_make_it_forgotten(
     crawl, asked, feed, redis, s3, broker, valkey, files
 ):
-    s3.when(rb"^PUT ", 1, lambda: redis.turn("refuse"), answered=True)
+    s3.when(rb"^PUT \S+\.json\.gz", 1, lambda: redis.turn("refuse"), answered=True)
     env = {"REGISTRY_CLAIM_TTL": "1"}
     assert crawl(timeout=BOUND, env=env, **RANGE).status == 1
     redis.turn("pass")

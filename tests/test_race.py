@@ -203,7 +203,7 @@ def test_a_worker_that_comes_to_after_its_claim_was_taken_over_changes_nothing(
         frozen.process.send_signal(signal.SIGSTOP)
         reached.set()
 
-    before.when(rb"^GET .*RealTime" if at == "fetch" else rb"^PUT ", 1, freeze)
+    before.when(rb"^GET .*RealTime" if at == "fetch" else rb"^PUT \S+\.json\.gz", 1, freeze)
     frozen = worker(env, **NOON)
     assert reached.wait(120)
     second = crawl(env=shared.env, **NOON)
