@@ -12,7 +12,7 @@ from random import Random
 from playwright.sync_api import sync_playwright
 
 from miso_scrapy.feed.market_day import market_day
-from miso_scrapy.simulator.archive import write_day
+from miso_scrapy.simulator.writer import write_day
 
 
 def main(target: str) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 from miso_scrapy.feed.candidate import identifier
 from miso_scrapy.feed.shape import decode, normalise, source_ref_id
-from miso_scrapy.masking import masked_url
-from miso_scrapy.outcomes import Dropped
+from miso_scrapy.logs.masking import masked_url
+from miso_scrapy.stats import Dropped
 
 
 @dataclass

@@ -11,8 +11,8 @@ from spidermon import Monitor, MonitorSuite, monitors
 from spidermon.exceptions import NotConfigured
 
 from miso_scrapy.options import Options
-from miso_scrapy.outcomes import Outcome, count
 from miso_scrapy.pipelines.freshness import BEHIND, NEWEST
+from miso_scrapy.stats import Outcome, count
 
 logger = logging.getLogger(__name__)
 

@@ -61,7 +61,7 @@ REDIRECT_MAX_TIMES = 5
 # Scrapy does not verify certificates by default.
 DOWNLOAD_VERIFY_CERTIFICATES = True
 # Trusted are the system's roots and certifi's, as not every system has some.
-DOWNLOAD_HANDLERS = {"https": "miso_scrapy.download.TrustingDownloadHandler"}
+DOWNLOAD_HANDLERS = {"https": "miso_scrapy.downloadhandlers.https.TrustingDownloadHandler"}
 # More certificates to trust: a PEM file, such as of an intermediate that a server does not send.
 # Default: none. Environment: MISO_CA_FILE
 MISO_CA_FILE = os.environ.get("MISO_CA_FILE", "")
@@ -150,7 +150,7 @@ SPIDER_MIDDLEWARES_BASE = {
     "scrapy.spidermiddlewares.httperror.HttpErrorMiddleware": 50,
     "scrapy.spidermiddlewares.referer.RefererMiddleware": 700,  # for redirections
 }
-SPIDER_MIDDLEWARES = {"miso_scrapy.middlewares.claim.ClaimMiddleware": 100}
+SPIDER_MIDDLEWARES = {"miso_scrapy.spidermiddlewares.claim.ClaimMiddleware": 100}
 
 DOWNLOADER_MIDDLEWARES_BASE = {
     "scrapy.downloadermiddlewares.downloadtimeout.DownloadTimeoutMiddleware": 350,
@@ -190,15 +190,15 @@ EXTENSIONS_BASE = {
     "scrapy.extensions.logstats.LogStats": 0,
 }
 EXTENSIONS = {
-    "miso_scrapy.extensions.secrets.MaskSecrets": 0,
-    "miso_scrapy.extensions.mistyped.Mistyped": 5,
-    "miso_scrapy.extensions.archive.Archive": 10,
+    "miso_scrapy.extensions.mask_secrets.MaskSecrets": 0,
+    "miso_scrapy.extensions.mistyped_settings.Mistyped": 5,
+    "miso_scrapy.extensions.connections.Archive": 10,
     "miso_scrapy.extensions.quarantine.Quarantine": 15,
     "miso_scrapy.extensions.outcomes.Outcomes": 20,
     "miso_scrapy.extensions.summary.Summary": 30,
     "miso_scrapy.extensions.metrics.Metrics": 40,
     "miso_scrapy.extensions.progress.Progress": 50,
-    "miso_scrapy.extensions.monitors.Monitors": 60,
+    "miso_scrapy.extensions.spidermon.Monitors": 60,
 }
 
 SPIDER_CONTRACTS = {
@@ -234,6 +234,6 @@ LOG_LEVEL = os.environ.get("LOG_LEVEL", "INFO")
 # json, one object a line, for what collects logs; or a format string of Python's logging. Default:
 # lines for people. Environment: LOG_FORMAT
 LOG_FORMAT = os.environ.get("LOG_FORMAT", "%(asctime)s [%(name)s] %(levelname)s: %(message)s")
-ADDONS = {"miso_scrapy.jsonlog.JSONLog": 0}
+ADDONS = {"miso_scrapy.logs.json_format.JSONLog": 0}
 # One line per candidate, without its payload.
-LOG_FORMATTER = "miso_scrapy.logformatter.OneLineFormatter"
+LOG_FORMATTER = "miso_scrapy.logs.formatter.OneLineFormatter"

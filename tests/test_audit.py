@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from miso_scrapy.dataset.archive import DayFiles, DayRange, days, read
 from miso_scrapy.dataset.audit import audit, total
+from miso_scrapy.dataset.days import DayFiles, DayRange, days, read
 from miso_scrapy.store.directory import DirectoryStore
 from tests import known
 from tests.known import est

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from miso_scrapy.dataset.archive import DayRange, days, read
+from miso_scrapy.dataset.days import DayRange, days, read
 from miso_scrapy.simulator.server import Fault
 from miso_scrapy.store.directory import DirectoryStore
 from tests import known

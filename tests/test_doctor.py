@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from scrapy.settings import Settings
 
-from miso_scrapy.doctor import Result, findings
+from miso_scrapy.doctor.checks import Result, findings
 from miso_scrapy.registry.embedded import EmbeddedValkey
 from tests.scripted import Scripted
 from tests.servers import free_port

@@ -4,9 +4,9 @@ import hashlib
 
 import pytest
 
-from miso_scrapy.feed.document import key_of, pack
+from miso_scrapy.archive.document import key_of, pack
+from miso_scrapy.archive.record import filed_from, identifier_in
 from miso_scrapy.feed.fingerprint import fingerprint
-from miso_scrapy.filing import filed_from, identifier_in
 from tests import known
 
 NOON = "realtime_total_load_20251205_120000.json"

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from miso_scrapy.dataset.archive import DayFiles, DayRange, days, read
+from miso_scrapy.archive.document import key_of, pack
+from miso_scrapy.dataset.days import DayFiles, DayRange, days, read
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.fold import SnapshotReader, fold
-from miso_scrapy.feed.document import key_of, pack
 from miso_scrapy.feed.market_day import EST
 from miso_scrapy.store.directory import DirectoryStore
 from tests import known

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow.parquet as pq
 import pytest
 
-from miso_scrapy.identity import Identity, Kind, identify
+from miso_scrapy.archive.identity import Identity, Kind, identify
 from miso_scrapy.store.s3 import S3Store
 from tests import known
 from tests.conftest import SCRAPY, Run

@@ -6,7 +6,7 @@ import pytest
 from scrapy.statscollectors import MemoryStatsCollector
 from scrapy.utils.test import get_crawler
 
-from miso_scrapy.last_success import LastSuccess
+from miso_scrapy.extensions.last_success import LastSuccess
 from miso_scrapy.pipelines.freshness import NEWEST
 
 NOW = datetime(2025, 12, 5, 12, 7, 30, tzinfo=UTC)

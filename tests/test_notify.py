@@ -28,7 +28,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import NewTopic
 from scrapy.settings import Settings
 
-from miso_scrapy.notify import security_options
+from miso_scrapy.notifications.kafka import security_options
 from tests.servers import free_port
 
 FIELDS = {

@@ -12,7 +12,7 @@ from scrapy import Spider
 from scrapy.crawler import Crawler
 from scrapy.settings import Settings
 
-from miso_scrapy.extensions.secrets import MaskSecrets
+from miso_scrapy.extensions.mask_secrets import MaskSecrets
 from tests.places import Directory, quarantined
 from tests.scripted import Scripted, live_body
 from tests.servers import Valkey, free_port

@@ -14,7 +14,7 @@ import pytest
 from cryptography import x509
 from OpenSSL import SSL, crypto
 
-from miso_scrapy import tls
+from miso_scrapy.network import tls
 from tests.certificates import DAY, LOCALHOST, authority, server_side
 from tests.scripted import Scripted, live_body
 

@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from miso_scrapy.dataset.archive import DayFiles, DayRange, read, with_empty_days
+from miso_scrapy.archive.identity import Kind
+from miso_scrapy.commands.dataset_command import DatasetCommand, progress
 from miso_scrapy.dataset.audit import DayAudit, Total, audit, total, within
-from miso_scrapy.dataset.command import DatasetCommand, progress
+from miso_scrapy.dataset.days import DayFiles, DayRange, read, with_empty_days
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.workers import workers
 from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY, market_day
 from miso_scrapy.feed.ref_id import iso_utc
-from miso_scrapy.identity import Kind
-from miso_scrapy.outcomes import count, spell
+from miso_scrapy.stats import count, spell
 from miso_scrapy.store import Store
 
 _HEAD = ("market day", "snapshots", "values", "healed", "revisions", "silence", "newest", "missing")

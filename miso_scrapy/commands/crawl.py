@@ -9,9 +9,9 @@ from scrapy.settings import BaseSettings
 from scrapy.spiderloader import get_spider_loader
 
 from miso_scrapy.commands import StrictUsage, usage_error
-from miso_scrapy.notify import security_options
+from miso_scrapy.notifications.kafka import security_options
 from miso_scrapy.options import Options
-from miso_scrapy.outcomes import exit_status
+from miso_scrapy.stats import exit_status
 
 # The arguments of miso_rtload, which may be taken for options, each with an example.
 _ARGUMENTS = {

@@ -10,18 +10,18 @@ from collections.abc import Sequence
 
 from scrapy.commands import ScrapyCommand
 
-from miso_scrapy import quarantine
-from miso_scrapy.binding import rebind
+from miso_scrapy.archive import quarantine
+from miso_scrapy.archive.binding import rebind
+from miso_scrapy.archive.connect import open_registry, open_store
+from miso_scrapy.archive.document import ROOT, UnreadableDocument
+from miso_scrapy.archive.record import filed_from, identifier_in
 from miso_scrapy.commands import StrictUsage, usage_error
-from miso_scrapy.connections import open_registry, open_store
-from miso_scrapy.feed.document import ROOT, UnreadableDocument
-from miso_scrapy.filing import filed_from, identifier_in
 from miso_scrapy.items import Filed
-from miso_scrapy.notify import message_of
+from miso_scrapy.logs.terminal import bar_size
+from miso_scrapy.notifications.kafka import message_of
 from miso_scrapy.options import Options
-from miso_scrapy.outcomes import count
+from miso_scrapy.stats import count
 from miso_scrapy.store import Store, StoreUnavailable
-from miso_scrapy.terminal import bar_size
 
 _AT_ONCE = 200
 

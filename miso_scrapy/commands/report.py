@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from miso_scrapy.dataset.archive import DayFiles, DayRange, read, with_empty_days
+from miso_scrapy.archive.identity import Kind
+from miso_scrapy.commands.dataset_command import DatasetCommand, progress
 from miso_scrapy.dataset.audit import DayAudit, audit, within
-from miso_scrapy.dataset.command import DatasetCommand, progress
+from miso_scrapy.dataset.days import DayFiles, DayRange, read, with_empty_days
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.fold import MarketDay
-from miso_scrapy.dataset.whole_file import whole_file
 from miso_scrapy.dataset.workers import workers
 from miso_scrapy.feed.market_day import market_day
-from miso_scrapy.identity import Kind
 from miso_scrapy.options import local_path
-from miso_scrapy.outcomes import count
+from miso_scrapy.stats import count
 from miso_scrapy.store import Store
+from miso_scrapy.store.whole_file import whole_file
 
 
 class Command(DatasetCommand):
@@ -46,7 +46,7 @@ class Command(DatasetCommand):
         self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace
     ) -> None:
         """Report the days, with those that have no files."""
-        from miso_scrapy.dataset.report.page import report
+        from miso_scrapy.report.page import report
 
         now = datetime.now(UTC)
         path = Path(opts.output).absolute()

@@ -16,7 +16,7 @@ from scrapy.commands import ScrapyCommand
 
 from miso_scrapy.commands import StrictUsage, usage_error
 from miso_scrapy.options import local_path
-from miso_scrapy.outcomes import count
+from miso_scrapy.stats import count
 
 if TYPE_CHECKING:
     from miso_scrapy.simulator.server import Simulator
@@ -127,9 +127,9 @@ class Command(StrictUsage, ScrapyCommand):
 
 
 def _write(root: Path, opts: argparse.Namespace) -> int:
+    from miso_scrapy.archive.identity import WrongArchive
     from miso_scrapy.dataset.workers import workers
-    from miso_scrapy.identity import WrongArchive
-    from miso_scrapy.simulator.archive import begin, write_day
+    from miso_scrapy.simulator.writer import begin, write_day
     from miso_scrapy.store import StoreUnavailable
 
     try:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from miso_scrapy.dataset.archive import DayFiles, read
+from miso_scrapy.archive.identity import Kind
+from miso_scrapy.dataset.days import DayFiles, read
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.merge import merge, same_tables
 from miso_scrapy.dataset.tables import (
@@ -19,11 +20,10 @@ from miso_scrapy.dataset.tables import (
     parquet_files,
     version_of,
 )
-from miso_scrapy.dataset.whole_file import NothingToWrite, whole_file
 from miso_scrapy.dataset.workers import Map
-from miso_scrapy.identity import Kind
 from miso_scrapy.store import Store
 from miso_scrapy.store.directory import DirectoryStore
+from miso_scrapy.store.whole_file import NothingToWrite, whole_file
 
 
 @dataclass

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from miso_scrapy.archive.identity import Kind
 from miso_scrapy.dataset.fold import LoadValue, MarketDay, Vintage
-from miso_scrapy.identity import Kind
 
 _TIME = pa.timestamp("us", "UTC")
 SCHEMAS = {

@@ -18,17 +18,17 @@ from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 from scrapy.utils.misc import load_object
 
-from miso_scrapy.connections import connect_registry, feed_turns
+from miso_scrapy.archive.connect import connect_registry, feed_turns
 from miso_scrapy.downloadermiddlewares.decompression import UNREADABLE
-from miso_scrapy.extensions.archive import Archive
+from miso_scrapy.extensions.connections import Archive
 from miso_scrapy.feed.ref_id import iso_utc
 from miso_scrapy.feed.shape import error_in
 from miso_scrapy.feed.turns import PATIENCE, Answer, Shared, Turn, Wait, retry_after, slack
-from miso_scrapy.masking import masked_url
+from miso_scrapy.logs.masking import masked_url
 from miso_scrapy.options import Options
-from miso_scrapy.outcomes import HELD_OFF, REQUESTS, SHARED
 from miso_scrapy.registry.client import Registry, RegistryUnavailable
-from miso_scrapy.registry.turns import Turns
+from miso_scrapy.registry.feed_turns import Turns
+from miso_scrapy.stats import HELD_OFF, REQUESTS, SHARED
 
 logger = logging.getLogger(__name__)
 

@@ -14,15 +14,15 @@ from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
-from miso_scrapy.extensions.archive import Archive
+from miso_scrapy.extensions.connections import Archive
+from miso_scrapy.extensions.last_success import LastSuccess
 from miso_scrapy.feed.candidate import candidate_of
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.items import Filed
-from miso_scrapy.last_success import LastSuccess
 from miso_scrapy.options import Options
-from miso_scrapy.outcomes import GOOD, REQUESTS, SHARED, Dropped, Outcome, candidate_skipped
 from miso_scrapy.pipelines.freshness import NEWEST
 from miso_scrapy.registry.client import RegistryUnavailable
+from miso_scrapy.stats import GOOD, REQUESTS, SHARED, Dropped, Outcome, candidate_skipped
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric

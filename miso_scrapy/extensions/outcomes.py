@@ -11,7 +11,7 @@ from scrapy import Spider, signals
 from scrapy.crawler import Crawler
 
 from miso_scrapy.items import Filed, Snapshot
-from miso_scrapy.outcomes import CANDIDATES, HELD_OFF, REQUESTS, SHARED, Dropped, Outcome, count
+from miso_scrapy.stats import CANDIDATES, HELD_OFF, REQUESTS, SHARED, Dropped, Outcome, count
 
 logger = logging.getLogger(__name__)
 

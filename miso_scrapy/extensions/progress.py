@@ -11,9 +11,9 @@ from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
-from miso_scrapy.jsonlog import is_json
-from miso_scrapy.outcomes import Outcome
-from miso_scrapy.terminal import bar_size
+from miso_scrapy.logs.json_format import is_json
+from miso_scrapy.logs.terminal import bar_size
+from miso_scrapy.stats import Outcome
 
 _REFRESH = 0.2
 

@@ -12,14 +12,14 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.http import Response
 
-from miso_scrapy import quarantine
-from miso_scrapy.extensions.archive import Archive
+from miso_scrapy.archive import quarantine
+from miso_scrapy.archive.identity import Kind
+from miso_scrapy.extensions.connections import Archive
 from miso_scrapy.feed.fingerprint import fingerprint
 from miso_scrapy.feed.shape import is_simulated
-from miso_scrapy.identity import Kind
 from miso_scrapy.items import Filed, Snapshot
-from miso_scrapy.outcomes import Dropped, Outcome
 from miso_scrapy.registry.client import RegistryUnavailable
+from miso_scrapy.stats import Dropped, Outcome
 from miso_scrapy.store import StoreUnavailable
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from scrapy.exceptions import NotConfigured
 
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.items import Filed
-from miso_scrapy.outcomes import CANDIDATES, REQUESTS, SHARED, Outcome, count, spell
 from miso_scrapy.pipelines.freshness import NEWEST
+from miso_scrapy.stats import CANDIDATES, REQUESTS, SHARED, Outcome, count, spell
 
 logger = logging.getLogger(__name__)
 

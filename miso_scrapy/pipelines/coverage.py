@@ -10,7 +10,7 @@ from miso_scrapy.feed.coverage import covers
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.items import Snapshot
 from miso_scrapy.options import Options
-from miso_scrapy.outcomes import Dropped, Outcome
+from miso_scrapy.stats import Dropped, Outcome
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from miso_scrapy.feed.validation import problem
 from miso_scrapy.items import Snapshot
-from miso_scrapy.outcomes import Dropped, Outcome
+from miso_scrapy.stats import Dropped, Outcome
 
 
 class ValidatePipeline:

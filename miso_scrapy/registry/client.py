@@ -17,7 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import AuthenticationError, RedisError
 
-from miso_scrapy.feed.document import DATA_TYPE
+from miso_scrapy.archive.document import DATA_TYPE
 from miso_scrapy.registry import steps
 
 _SETTLE_AT_ONCE = 100

@@ -10,8 +10,8 @@ from typing import Any
 from scrapy import Request, Spider, signals
 from scrapy.http import Response
 
-from miso_scrapy import quarantine
-from miso_scrapy.extensions.archive import Archive
+from miso_scrapy.archive import quarantine
+from miso_scrapy.extensions.connections import Archive
 from miso_scrapy.items import Snapshot
 from miso_scrapy.spiders import refuse
 from miso_scrapy.store import AccessDenied, StoreUnavailable

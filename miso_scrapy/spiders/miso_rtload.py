@@ -23,8 +23,8 @@ from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
 
-from miso_scrapy.download import UntrustedServer
 from miso_scrapy.downloadermiddlewares.feed_access import NotAsked
+from miso_scrapy.downloadhandlers.https import UntrustedServer
 from miso_scrapy.feed.candidate import (
     INTERVAL,
     CandidateRange,
@@ -34,10 +34,10 @@ from miso_scrapy.feed.candidate import (
 )
 from miso_scrapy.feed.shape import NotJSON, error_in
 from miso_scrapy.items import Snapshot
-from miso_scrapy.masking import masked_url
+from miso_scrapy.logs.masking import masked_url
 from miso_scrapy.options import Options, flag
-from miso_scrapy.outcomes import Dropped, Outcome
 from miso_scrapy.spiders import refuse
+from miso_scrapy.stats import Dropped, Outcome
 
 _AGAIN = "run the same range again"
 

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miso_scrapy.feed.document import UnreadableDocument, collection_metadata, key_of, pack, unpack
+from miso_scrapy.archive.document import (
+    UnreadableDocument,
+    collection_metadata,
+    key_of,
+    pack,
+    unpack,
+)
 
 DATA = {
     "RefId": "2025-12-05T12:35:00Z",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from miso_scrapy.feed.document import pack, unpack
+from miso_scrapy.archive.document import pack, unpack
 from miso_scrapy.feed.fingerprint import fingerprint
 from miso_scrapy.feed.shape import NotJSON, decode, error_in, normalise, source_ref_id
 from miso_scrapy.feed.validation import problem

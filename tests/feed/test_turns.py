@@ -26,7 +26,7 @@ from miso_scrapy.feed.turns import (
     retry_after,
     slack,
 )
-from miso_scrapy.registry.turns import DirectoryTurns
+from miso_scrapy.registry.feed_turns import DirectoryTurns
 
 INTERVAL = 60.0
 WORKERS = range(3)

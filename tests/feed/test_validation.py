@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from miso_scrapy.feed.document import pack, unpack
+from miso_scrapy.archive.document import pack, unpack
 from miso_scrapy.feed.fingerprint import fingerprint
 from miso_scrapy.feed.shape import NotJSON, decode, normalise
 from miso_scrapy.feed.validation import problem, schema

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from miso_scrapy.feed.document import ROOT, UnreadableDocument, key_of
-from miso_scrapy.filing import filed_from
-from miso_scrapy.identity import Identity, WrongArchive, read_identity
+from miso_scrapy.archive.document import ROOT, UnreadableDocument, key_of
+from miso_scrapy.archive.identity import Identity, WrongArchive, read_identity
+from miso_scrapy.archive.record import filed_from
 from miso_scrapy.store import AccessDenied, Store
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 
+from miso_scrapy.archive.document import key_of, unpack
 from miso_scrapy.feed.candidate import candidate_of
-from miso_scrapy.feed.document import key_of, unpack
 from miso_scrapy.feed.fingerprint import fingerprint
 from miso_scrapy.feed.ref_id import iso_utc
 from miso_scrapy.items import Filed
-from miso_scrapy.masking import masked_url
+from miso_scrapy.logs.masking import masked_url
 
 
 def identifier_in(key: str) -> str | None:

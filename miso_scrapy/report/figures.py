@@ -8,11 +8,11 @@ from datetime import datetime
 from statistics import fmean
 
 from miso_scrapy.dataset.audit import DayAudit, Total
-from miso_scrapy.dataset.report import words
-from miso_scrapy.dataset.report.charts import Table
-from miso_scrapy.dataset.report.day import ReportDay
 from miso_scrapy.feed.market_day import INTERVALS_A_DAY
-from miso_scrapy.outcomes import spell
+from miso_scrapy.report import words
+from miso_scrapy.report.charts import Table
+from miso_scrapy.report.day import ReportDay
+from miso_scrapy.stats import spell
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from statistics import fmean, median, quantiles
 from typing import TypeVar
 
 from miso_scrapy.dataset.forecast_error import LeadError
-from miso_scrapy.dataset.report import words
-from miso_scrapy.dataset.report.day import ReportDay
+from miso_scrapy.report import words
+from miso_scrapy.report.day import ReportDay
 
 T = TypeVar("T")
 

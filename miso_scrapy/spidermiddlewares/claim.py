@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from scrapy import Request
 from scrapy.crawler import Crawler
 
-from miso_scrapy.extensions.archive import Archive
-from miso_scrapy.outcomes import CANDIDATES, Outcome, candidate_skipped
+from miso_scrapy.extensions.connections import Archive
 from miso_scrapy.registry.client import RegistryUnavailable, Step
+from miso_scrapy.stats import CANDIDATES, Outcome, candidate_skipped
 from miso_scrapy.store import StoreUnavailable
 
 logger = logging.getLogger(__name__)

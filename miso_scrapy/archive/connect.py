@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from scrapy.settings import BaseSettings
 
-from miso_scrapy.feed.document import DATASET
+from miso_scrapy.archive.document import DATASET
 from miso_scrapy.options import Options
 from miso_scrapy.store import Store
 
 if TYPE_CHECKING:
     from miso_scrapy.registry.client import Registry
-    from miso_scrapy.registry.turns import Turns
+    from miso_scrapy.registry.feed_turns import Turns
 
 
 def open_store(settings: BaseSettings, options: Options, *, to_write: bool = True) -> Store:
@@ -49,7 +49,7 @@ def feed_turns(options: Options, registry: Registry | None, *, fresh: bool = Fal
     """Return the turns at the feed: those of all who share *registry*, if it is a server that the
     settings name; else those of MISO_DATA_DIR. *fresh*: see Turns.
     """
-    from miso_scrapy.registry.turns import DirectoryTurns, RedisTurns
+    from miso_scrapy.registry.feed_turns import DirectoryTurns, RedisTurns
 
     url, interval = options.api_url, options.min_interval
     if registry and options.redis_url:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from miso_scrapy.feed.document import ROOT
+from miso_scrapy.archive.document import ROOT
 from miso_scrapy.feed.shape import is_simulated
 from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
 

@@ -12,17 +12,17 @@ from typing import TypeVar
 
 from scrapy.commands import ScrapyCommand
 
+from miso_scrapy.archive.connect import open_store
+from miso_scrapy.archive.document import ROOT
+from miso_scrapy.archive.identity import Kind, archive_kind
 from miso_scrapy.commands import StrictUsage, usage_error
-from miso_scrapy.connections import open_store
-from miso_scrapy.dataset.archive import DayFiles, DayRange, days
+from miso_scrapy.dataset.days import DayFiles, DayRange, days
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.workers import ClusterUnavailable
-from miso_scrapy.feed.document import ROOT
-from miso_scrapy.identity import Kind, archive_kind
+from miso_scrapy.logs.terminal import bar_size
 from miso_scrapy.options import Options
-from miso_scrapy.outcomes import count
+from miso_scrapy.stats import count
 from miso_scrapy.store import Store, StoreUnavailable
-from miso_scrapy.terminal import bar_size
 
 T = TypeVar("T")
 

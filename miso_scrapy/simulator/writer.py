@@ -7,11 +7,11 @@ from pathlib import Path
 
 import orjson
 
+from miso_scrapy.archive.document import collection_metadata, key_of, pack
+from miso_scrapy.archive.identity import Kind, identify, wrong_kind
 from miso_scrapy.feed.candidate import INTERVAL, identifier
-from miso_scrapy.feed.document import collection_metadata, key_of, pack
 from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY
 from miso_scrapy.feed.shape import normalise, source_ref_id
-from miso_scrapy.identity import Kind, identify, wrong_kind
 from miso_scrapy.simulator.load import answer
 from miso_scrapy.simulator.server import PATH
 from miso_scrapy.store.directory import DirectoryStore

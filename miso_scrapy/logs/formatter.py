@@ -11,7 +11,7 @@ from scrapy.logformatter import LogFormatter, LogFormatterResult
 from twisted.python.failure import Failure
 
 from miso_scrapy.items import Filed
-from miso_scrapy.outcomes import Dropped, Outcome
+from miso_scrapy.stats import Dropped, Outcome
 
 
 class OneLineFormatter(LogFormatter):

@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
-from miso_scrapy import tls
+from miso_scrapy.network import tls
 
 
 class UntrustedServer(DownloadFailedError):
@@ -34,7 +34,7 @@ class UntrustedServer(DownloadFailedError):
 
 
 class TrustingDownloadHandler(HTTP11DownloadHandler):
-    """Scrapy's handler, with the roots of :mod:`miso_scrapy.tls` beside the system's.
+    """Scrapy's handler, with the roots of :mod:`miso_scrapy.network.tls` beside the system's.
 
     Scrapy has deprecated ``DOWNLOADER_CLIENTCONTEXTFACTORY``, and names a handler of one's own as what
     is left to do: https://github.com/scrapy/scrapy/issues/7352

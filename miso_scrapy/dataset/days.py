@@ -12,11 +12,11 @@ from typing import Any
 
 import orjson
 
+from miso_scrapy.archive.document import ROOT, UnreadableDocument, unpack
 from miso_scrapy.dataset.faults import Faults, Unreadable
 from miso_scrapy.dataset.fold import MarketDay, Published, SnapshotReader, fold
 from miso_scrapy.feed.candidate import candidate_of
 from miso_scrapy.feed.coverage import TOLERANCE
-from miso_scrapy.feed.document import ROOT, UnreadableDocument, unpack
 from miso_scrapy.feed.market_day import EST, market_day
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.store import Entry, Store, StoreUnavailable

@@ -11,7 +11,7 @@ from scrapy.exceptions import NotConfigured
 from spidermon.contrib.scrapy.extensions import Spidermon
 from spidermon.contrib.scrapy.runners import SpiderMonitorResult, SpiderMonitorRunner
 
-from miso_scrapy.extensions.archive import Archive
+from miso_scrapy.extensions.connections import Archive
 
 logger = logging.getLogger(__name__)
 

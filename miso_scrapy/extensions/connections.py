@@ -15,16 +15,23 @@ from scrapy.http import Response
 from scrapy.utils.defer import deferred_from_coro
 from twisted.python.failure import Failure
 
-from miso_scrapy import binding
-from miso_scrapy.connections import open_registry, open_store
-from miso_scrapy.feed.document import UnreadableDocument, key_of
-from miso_scrapy.filing import filed_from
-from miso_scrapy.identity import Identity, Kind, WrongArchive, identify, read_identity, wrong_kind
+from miso_scrapy.archive import binding
+from miso_scrapy.archive.connect import open_registry, open_store
+from miso_scrapy.archive.document import UnreadableDocument, key_of
+from miso_scrapy.archive.identity import (
+    Identity,
+    Kind,
+    WrongArchive,
+    identify,
+    read_identity,
+    wrong_kind,
+)
+from miso_scrapy.archive.record import filed_from
 from miso_scrapy.items import Filed, Snapshot
-from miso_scrapy.notify import Notifier, message_of
+from miso_scrapy.notifications.kafka import Notifier, message_of
 from miso_scrapy.options import Options
-from miso_scrapy.outcomes import Dropped, Outcome, count
 from miso_scrapy.registry.client import Claim, Registry, RegistryUnavailable, Step
+from miso_scrapy.stats import Dropped, Outcome, count
 from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -80,7 +87,7 @@ class Archive:
         """Return the one of *crawler*: every pipeline works on it."""
         archive = crawler.get_extension(cls)
         if archive is None:
-            raise RuntimeError("EXTENSIONS lacks miso_scrapy.extensions.archive.Archive")
+            raise RuntimeError("EXTENSIONS lacks miso_scrapy.extensions.connections.Archive")
         return archive
 
     async def claim(self, identifier: str) -> tuple[Step, str]:

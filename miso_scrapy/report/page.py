@@ -17,10 +17,10 @@ from plotly.offline import get_plotlyjs
 from miso_scrapy.dataset.audit import DayAudit, total
 from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.forecast_error import LeadError, lead_errors
-from miso_scrapy.dataset.report import words
-from miso_scrapy.dataset.report.charts import charts
-from miso_scrapy.dataset.report.day import ReportDay, report_day
-from miso_scrapy.dataset.report.summary import audit_table, figures, lede
+from miso_scrapy.report import words
+from miso_scrapy.report.charts import charts
+from miso_scrapy.report.day import ReportDay, report_day
+from miso_scrapy.report.figures import audit_table, figures, lede
 
 
 def report(

@@ -1,0 +1,1 @@
+"""The archive: key layout, documents, records, identity, quarantine."""

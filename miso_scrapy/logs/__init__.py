@@ -1,0 +1,1 @@
+"""How the log looks: lines, JSON, masked secrets, the progress bar."""

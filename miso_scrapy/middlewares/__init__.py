@@ -1,1 +1,0 @@
-"""What stands between candidates, the feed and the spider."""

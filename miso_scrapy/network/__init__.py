@@ -1,0 +1,1 @@
+"""What connections have in common: which servers are trusted."""
