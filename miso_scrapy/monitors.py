@@ -10,9 +10,9 @@ from scrapy.utils.misc import load_object
 from spidermon import Monitor, MonitorSuite, monitors
 from spidermon.exceptions import NotConfigured
 
+from miso_scrapy.logs.wording import count
 from miso_scrapy.options import Options
-from miso_scrapy.pipelines.freshness import BEHIND, NEWEST
-from miso_scrapy.stats import Outcome, count
+from miso_scrapy.stats import BEHIND_SECONDS, LOST, NEWEST_INTERVAL, OWED, Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +35,11 @@ class RunMonitor(Monitor):
     @monitors.name("stale feed")
     def test_stale_feed(self) -> None:
         """The newest snapshot was not far behind the clock when it was fetched."""
-        behind = self._stat(BEHIND) / 60
+        behind = self._stat(BEHIND_SECONDS) / 60
         if behind > self._options.stale_after:
             self._fail(
-                f"the feed's newest interval, {self.data.stats[NEWEST]}, was {behind:.0f} minutes "
-                "behind the clock: look at the feed in a browser; newer snapshots cannot be had "
+                f"the feed's newest interval, {self.data.stats[NEWEST_INTERVAL]}, was {behind:.0f} "
+                "minutes behind the clock: look at the feed in a browser; newer snapshots cannot be had "
                 "until it goes on"
             )
 
@@ -67,7 +67,7 @@ class RunMonitor(Monitor):
     @monitors.name("outbox")
     def test_outbox(self) -> None:
         """Every stored file was announced."""
-        owed = self._stat("miso/owed") + self._stat("miso/lost")
+        owed = self._stat(OWED) + self._stat(LOST)
         if owed:
             self._fail(
                 f"{count(owed, 'message')} not sent to the Kafka topic: check KAFKA_BROKERS, then "

@@ -1,13 +1,10 @@
-"""The outcomes of a candidate: each has exactly one, and they add up to the candidates of a run."""
+"""The names of the statistics, the outcomes of a candidate, and the exit status."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from enum import StrEnum
 from typing import Any
-
-from scrapy.exceptions import DropItem
 
 
 class Outcome(StrEnum):
@@ -32,31 +29,37 @@ class Outcome(StrEnum):
         return f"miso/{self}"
 
 
-candidate_skipped = object()
-"""The signal that the candidate *identifier* is skipped: it never becomes an item."""
-
 GOOD = (Outcome.STORED, Outcome.DUPLICATE, Outcome.SKIPPED)
 CANDIDATES = "miso/candidates"
 REQUESTS = "miso/requests"
 """Requests sent to the feed."""
 SHARED = "miso/shared"
 """Candidates served by an answer that was fetched for another candidate, run or worker."""
+STORED_BYTES = "miso/stored_bytes"
+NEWEST_INTERVAL = "miso/newest_interval"
+"""The newest interval that the feed gave, ISO 8601 in UTC."""
+BEHIND_SECONDS = "miso/behind_seconds"
+"""How far the last snapshot was behind the clock when it was fetched."""
+UNUSED_ROWS = "miso/unused_rows"
+"""Rows of filed snapshots that readers do not use."""
+EMPTY_SNAPSHOTS = "miso/empty_snapshots"
+"""Filed snapshots without a row that readers use."""
+CLAIMS = "miso/claims"
+"""Claims in the registry when the run ended."""
+QUARANTINED = "miso/quarantined"
+"""Bodies in quarantine when the run ended."""
+LEFT_IN_QUARANTINE = "miso/left_in_quarantine"
+"""Bodies that `scrapy requeue` did not file."""
+OUTBOX = "miso/outbox"
+"""Messages in the outbox."""
+OWED = "miso/owed"
+"""Messages that the run did not send and that the next run sends."""
+LOST = "miso/lost"
+"""Messages that nobody sends any more."""
+UNFINISHED = "miso/unfinished"
+"""Candidates that were due and that the run did not reach."""
 HELD_OFF = "feed_held_off"
 """The finish reason of a run that the feed does not want to be asked by."""
-
-
-class Dropped(DropItem):
-    """A candidate ends here, with *outcome*; *reason* is one line for the user.
-
-    *together*: other candidates end here too, for the same reason, and one line tells of all.
-    """
-
-    def __init__(
-        self, outcome: Outcome, reason: str, log_level: str = "ERROR", *, together: bool = False
-    ) -> None:
-        super().__init__(reason, log_level=log_level)
-        self.outcome = outcome
-        self.together = together
 
 
 def exit_status(stats: Mapping[str, Any]) -> int:
@@ -66,18 +69,5 @@ def exit_status(stats: Mapping[str, Any]) -> int:
     good = sum(stats.get(outcome.stat, 0) for outcome in GOOD)
     ended_well = stats.get("finish_reason") in ("finished", "shutdown")
     complete = good == stats.get(CANDIDATES, 0)
-    open_ends = ("miso/owed", "miso/lost", "miso/left_in_quarantine", "miso/unfinished")
+    open_ends = (OWED, LOST, LEFT_IN_QUARANTINE, UNFINISHED)
     return 0 if ended_well and complete and not any(map(stats.get, open_ends)) else 1
-
-
-def count(number: int, noun: str) -> str:
-    """Return ``1 message``, ``2 messages``."""
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
-def spell(time: timedelta) -> str:
-    """Return *time* in words, in the unit that fits."""
-    minutes = time // timedelta(minutes=1)
-    if minutes < 120:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"

@@ -11,13 +11,14 @@ import hashlib
 from datetime import UTC, datetime
 
 from miso_scrapy.archive.document import ROOT
+from miso_scrapy.exceptions import Dropped
 from miso_scrapy.feed.candidate import candidate_of, floor_to_interval
 from miso_scrapy.feed.coverage import covers
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.feed.shape import NotJSON
 from miso_scrapy.feed.validation import problem
 from miso_scrapy.items import Snapshot
-from miso_scrapy.stats import Dropped, Outcome
+from miso_scrapy.stats import Outcome
 from miso_scrapy.store import Store
 
 QUARANTINE = f"{ROOT}/quarantine"

@@ -18,9 +18,9 @@ from miso_scrapy.archive.record import filed_from, identifier_in
 from miso_scrapy.commands import StrictUsage, usage_error
 from miso_scrapy.items import Filed
 from miso_scrapy.logs.terminal import bar_size
+from miso_scrapy.logs.wording import count
 from miso_scrapy.notifications.kafka import message_of
 from miso_scrapy.options import Options
-from miso_scrapy.stats import count
 from miso_scrapy.store import Store, StoreUnavailable
 
 _AT_ONCE = 200

@@ -31,12 +31,12 @@ from miso_scrapy.feed.shape import ARRAYS, NotJSON, decode, error_in, normalise
 from miso_scrapy.feed.turns import PATIENCE, Answer, Shared, Turn, Wait, retry_after
 from miso_scrapy.feed.validation import problem
 from miso_scrapy.logs.masking import MASK, masked, masked_url, secrets_in
+from miso_scrapy.logs.wording import count
 from miso_scrapy.mistyped import warnings_about
 from miso_scrapy.network.tls import client_context, explain_refusal
 from miso_scrapy.notifications.kafka import security_options
 from miso_scrapy.options import Options, variables
 from miso_scrapy.registry.client import RegistryInUse, RegistryUnavailable
-from miso_scrapy.stats import count
 from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
 
 if TYPE_CHECKING:

@@ -27,11 +27,13 @@ from miso_scrapy.archive.identity import (
     wrong_kind,
 )
 from miso_scrapy.archive.record import filed_from
+from miso_scrapy.exceptions import Dropped
 from miso_scrapy.items import Filed, Snapshot
+from miso_scrapy.logs.wording import count
 from miso_scrapy.notifications.kafka import Notifier, message_of
 from miso_scrapy.options import Options
 from miso_scrapy.registry.client import Claim, Registry, RegistryUnavailable, Step
-from miso_scrapy.stats import Dropped, Outcome, count
+from miso_scrapy.stats import CLAIMS, LOST, OUTBOX, OWED, QUARANTINED, Outcome
 from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -245,15 +247,15 @@ class Archive:
                     await self.notifier.send_owed(self.registry)
                 await self.registry.leave()
                 outbox = await self.registry.owed()
-                stats.set_value("miso/claims", await self.registry.claims())
-                stats.set_value("miso/quarantined", await self.registry.quarantined())
+                stats.set_value(CLAIMS, await self.registry.claims())
+                stats.set_value(QUARANTINED, await self.registry.quarantined())
             except RegistryUnavailable as error:
                 if self.notifier:
                     logger.error("What is owed to the Kafka topic is not known: %s", error)
-                    stats.set_value("miso/owed", 1)
-        stats.set_value("miso/outbox", outbox)
-        stats.set_value("miso/lost", lost)
-        stats.inc_value("miso/owed", outbox if self.notifier else 0)
+                    stats.set_value(OWED, 1)
+        stats.set_value(OUTBOX, outbox)
+        stats.set_value(LOST, lost)
+        stats.inc_value(OWED, outbox if self.notifier else 0)
         if self.notifier and outbox:
             logger.error(
                 "%s owed to the Kafka topic %s at %s: the next run sends what is owed first",

@@ -8,7 +8,7 @@ from scrapy.statscollectors import StatsCollector
 
 from miso_scrapy.feed.candidate import floor_to_interval
 from miso_scrapy.feed.ref_id import parse_ref_id
-from miso_scrapy.pipelines.freshness import NEWEST
+from miso_scrapy.stats import NEWEST_INTERVAL
 
 
 class LastSuccess:
@@ -33,7 +33,7 @@ class LastSuccess:
 
     def ended_well(self, candidate: datetime, now: datetime) -> None:
         """Take note of *candidate*, which has ended well at *now*."""
-        newest = self._stats.get_value(NEWEST)
+        newest = self._stats.get_value(NEWEST_INTERVAL)
         current = candidate >= floor_to_interval(now - self._publish_delay)
         if current and newest and now - parse_ref_id(newest) <= self._stale_after:
             self.at = now

@@ -14,15 +14,16 @@ from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
+from miso_scrapy.exceptions import Dropped
 from miso_scrapy.extensions.connections import Archive
 from miso_scrapy.extensions.last_success import LastSuccess
 from miso_scrapy.feed.candidate import candidate_of
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.items import Filed
 from miso_scrapy.options import Options
-from miso_scrapy.pipelines.freshness import NEWEST
 from miso_scrapy.registry.client import RegistryUnavailable
-from miso_scrapy.stats import GOOD, REQUESTS, SHARED, Dropped, Outcome, candidate_skipped
+from miso_scrapy.signals import candidate_skipped
+from miso_scrapy.stats import GOOD, NEWEST_INTERVAL, OUTBOX, REQUESTS, SHARED, STORED_BYTES, Outcome
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -102,7 +103,7 @@ class Metrics:
             registry = Archive.of(self.crawler).registry
             with contextlib.suppress(RegistryUnavailable):
                 if registry:
-                    self.crawler.stats.set_value("miso/outbox", await registry.owed())
+                    self.crawler.stats.set_value(OUTBOX, await registry.owed())
             self._write()
 
     async def _closed(self) -> None:
@@ -130,14 +131,14 @@ class Metrics:
         """Return the values; None for one that stays as it was, or 0."""
         stats, now = self.crawler.stats.get_stats(), datetime.now(UTC)
         values: dict[str, float | None] = {
-            "miso_stored_bytes": stats.get("miso/stored_bytes", 0),
-            "miso_outbox_messages": stats.get("miso/outbox", 0),
+            "miso_stored_bytes": stats.get(STORED_BYTES, 0),
+            "miso_outbox_messages": stats.get(OUTBOX, 0),
             "miso_requests": stats.get(REQUESTS, 0),
             "miso_shared": stats.get(SHARED, 0),
         }
         if started := stats.get("start_time"):
             values["miso_run_duration_seconds"] = (now - started).total_seconds()
-        if newest := stats.get(NEWEST):
+        if newest := stats.get(NEWEST_INTERVAL):
             age = now - parse_ref_id(newest)
             values["miso_snapshot_age_seconds"] = age.total_seconds()
         if hasattr(self.crawler.spider, "candidates"):  # a requeue has none that are of now

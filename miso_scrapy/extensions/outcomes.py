@@ -10,8 +10,10 @@ from typing import Any
 from scrapy import Spider, signals
 from scrapy.crawler import Crawler
 
+from miso_scrapy.exceptions import Dropped
 from miso_scrapy.items import Filed, Snapshot
-from miso_scrapy.stats import CANDIDATES, HELD_OFF, REQUESTS, SHARED, Dropped, Outcome, count
+from miso_scrapy.logs.wording import count
+from miso_scrapy.stats import CANDIDATES, HELD_OFF, REQUESTS, SHARED, UNFINISHED, Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +109,7 @@ class Outcomes:
             self.stats.inc_value(CANDIDATES, -missing)
         wanted = getattr(spider, "due_candidates", int)()
         if reason != "finished" and ended < wanted:
-            self.stats.set_value("miso/unfinished", wanted - ended)
+            self.stats.set_value(UNFINISHED, wanted - ended)
             if reason != HELD_OFF:  # whose line says when to run it again
                 logger.warning(
                     "Stopped after %d of %s: run the same range again",

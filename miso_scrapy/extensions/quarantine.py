@@ -14,12 +14,13 @@ from scrapy.http import Response
 
 from miso_scrapy.archive import quarantine
 from miso_scrapy.archive.identity import Kind
+from miso_scrapy.exceptions import Dropped
 from miso_scrapy.extensions.connections import Archive
 from miso_scrapy.feed.fingerprint import fingerprint
 from miso_scrapy.feed.shape import is_simulated
 from miso_scrapy.items import Filed, Snapshot
 from miso_scrapy.registry.client import RegistryUnavailable
-from miso_scrapy.stats import Dropped, Outcome
+from miso_scrapy.stats import LEFT_IN_QUARANTINE, Outcome
 from miso_scrapy.store import StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ class Quarantine:
     async def _let_go(self, key: str) -> None:
         try:
             await asyncio.to_thread(self.archive.store.delete, key)
-            self.crawler.stats.inc_value("miso/left_in_quarantine", -1)
+            self.crawler.stats.inc_value(LEFT_IN_QUARANTINE, -1)
             if self.archive.registry is not None:
                 await self.archive.registry.unquarantine(quarantine.hash_in(key))
         except (StoreUnavailable, RegistryUnavailable) as error:

@@ -12,8 +12,18 @@ from scrapy.exceptions import NotConfigured
 
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.items import Filed
-from miso_scrapy.pipelines.freshness import NEWEST
-from miso_scrapy.stats import CANDIDATES, REQUESTS, SHARED, Outcome, count, spell
+from miso_scrapy.logs.wording import count, spell
+from miso_scrapy.stats import (
+    CANDIDATES,
+    LEFT_IN_QUARANTINE,
+    LOST,
+    NEWEST_INTERVAL,
+    OWED,
+    REQUESTS,
+    SHARED,
+    STORED_BYTES,
+    Outcome,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +50,7 @@ class Summary:
 
     def _scraped(self, item: Any) -> None:
         if isinstance(item, Filed) and not item.adopted:
-            self.crawler.stats.inc_value("miso/stored_bytes", item.size)
+            self.crawler.stats.inc_value(STORED_BYTES, item.size)
 
     def _stopped(self) -> None:
         stats = self.crawler.stats
@@ -52,15 +62,15 @@ class Summary:
         line = count(stats.get_value(CANDIDATES, 0), "candidate")
         if outcomes:
             line += f": {outcomes}"
-        if stored := stats.get_value("miso/stored_bytes"):
+        if stored := stats.get_value(STORED_BYTES):
             line += f"; {stored:,} bytes stored"
-        if newest := stats.get_value(NEWEST):
+        if newest := stats.get_value(NEWEST_INTERVAL):
             age = datetime.now(UTC) - parse_ref_id(newest)
             line += f"; the newest snapshot, of {newest}, is {spell(age)} old"
         requests, shared = stats.get_value(REQUESTS, 0), stats.get_value(SHARED, 0)
-        for kind in ("owed", "lost"):
-            if messages := stats.get_value(f"miso/{kind}"):
-                line += f"; {count(messages, 'message')} {kind}"
-        if left := stats.get_value("miso/left_in_quarantine"):
+        for name, what in ((OWED, "owed"), (LOST, "lost")):
+            if messages := stats.get_value(name):
+                line += f"; {count(messages, 'message')} {what}"
+        if left := stats.get_value(LEFT_IN_QUARANTINE):
             line += f"; {left} left in quarantine"
         logger.info("%(line)s", {"line": line, "requests": requests, "shared": shared})

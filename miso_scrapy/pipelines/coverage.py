@@ -6,11 +6,12 @@ import logging
 
 from scrapy.crawler import Crawler
 
+from miso_scrapy.exceptions import Dropped
 from miso_scrapy.feed.coverage import covers
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.items import Snapshot
 from miso_scrapy.options import Options
-from miso_scrapy.stats import Dropped, Outcome
+from miso_scrapy.stats import Outcome
 
 logger = logging.getLogger(__name__)
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from scrapy.crawler import Crawler
 
+from miso_scrapy.exceptions import Dropped
 from miso_scrapy.extensions.connections import Archive
 from miso_scrapy.feed.fingerprint import fingerprint
 from miso_scrapy.items import Snapshot
 from miso_scrapy.registry.client import RegistryUnavailable, Step
-from miso_scrapy.stats import Dropped, Outcome
+from miso_scrapy.stats import Outcome
 from miso_scrapy.store import StoreUnavailable
 
 _WAIT = 0.1

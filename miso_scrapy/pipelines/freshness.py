@@ -6,9 +6,7 @@ from scrapy.crawler import Crawler
 
 from miso_scrapy.feed.ref_id import iso_utc, parse_ref_id
 from miso_scrapy.items import Snapshot
-
-NEWEST = "miso/newest_interval"
-BEHIND = "miso/behind_seconds"
+from miso_scrapy.stats import BEHIND_SECONDS, NEWEST_INTERVAL
 
 
 class FreshnessPipeline:
@@ -30,8 +28,10 @@ class FreshnessPipeline:
         """Return *item* as it is."""
         if not item.quarantined:  # what was kept says nothing about the feed of now
             interval = parse_ref_id(item.data["RefId"])
-            if newest := self.stats.get_value(NEWEST):
+            if newest := self.stats.get_value(NEWEST_INTERVAL):
                 interval = max(interval, parse_ref_id(newest))
-            self.stats.set_value(NEWEST, iso_utc(interval))
-            self.stats.set_value(BEHIND, int((item.collected_at - interval).total_seconds()))
+            self.stats.set_value(NEWEST_INTERVAL, iso_utc(interval))
+            self.stats.set_value(
+                BEHIND_SECONDS, int((item.collected_at - interval).total_seconds())
+            )
         return item

@@ -5,10 +5,11 @@ from __future__ import annotations
 from scrapy.crawler import Crawler
 
 from miso_scrapy.archive.identity import WrongArchive, kind_of
+from miso_scrapy.exceptions import Dropped
 from miso_scrapy.extensions.connections import Archive
 from miso_scrapy.items import Snapshot
 from miso_scrapy.registry.client import RegistryUnavailable
-from miso_scrapy.stats import Dropped, Outcome
+from miso_scrapy.stats import Outcome
 from miso_scrapy.store import StoreUnavailable
 
 

@@ -9,11 +9,9 @@ from scrapy.crawler import Crawler
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.feed.rows import RowReader
 from miso_scrapy.items import Snapshot
+from miso_scrapy.stats import EMPTY_SNAPSHOTS, UNUSED_ROWS
 
 logger = logging.getLogger(__name__)
-
-UNUSED = "miso/unused_rows"
-EMPTY = "miso/empty_snapshots"
 
 
 class RowsPipeline:
@@ -24,8 +22,8 @@ class RowsPipeline:
 
     def __init__(self, crawler: Crawler) -> None:
         self.stats = crawler.stats
-        self.stats.inc_value(UNUSED, 0)
-        self.stats.inc_value(EMPTY, 0)
+        self.stats.inc_value(UNUSED_ROWS, 0)
+        self.stats.inc_value(EMPTY_SNAPSHOTS, 0)
         self._reader = RowReader()
         self._told: set[str] = set()
 
@@ -37,7 +35,7 @@ class RowsPipeline:
     def process_item(self, item: Snapshot) -> Snapshot:
         """Return *item* as it is."""
         rows = self._reader.read(parse_ref_id(item.data["RefId"]), item.data)
-        self.stats.inc_value(UNUSED, len(rows.unused))
+        self.stats.inc_value(UNUSED_ROWS, len(rows.unused))
         for what, row in rows.unused:
             if what not in self._told:
                 self._told.add(what)
@@ -48,9 +46,9 @@ class RowsPipeline:
                     item.identifier,
                 )
         if not (rows.load or rows.forecast or rows.cleared):
-            self.stats.inc_value(EMPTY)
-            if EMPTY not in self._told:
-                self._told.add(EMPTY)
+            self.stats.inc_value(EMPTY_SNAPSHOTS)
+            if EMPTY_SNAPSHOTS not in self._told:
+                self._told.add(EMPTY_SNAPSHOTS)
                 logger.warning(
                     "Filed, but without rows that can be used: the snapshot of %s, first in %s",
                     item.data["RefId"],

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from miso_scrapy.exceptions import Dropped
 from miso_scrapy.feed.validation import problem
 from miso_scrapy.items import Snapshot
-from miso_scrapy.stats import Dropped, Outcome
+from miso_scrapy.stats import Outcome
 
 
 class ValidatePipeline:

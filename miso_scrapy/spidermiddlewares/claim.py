@@ -12,7 +12,8 @@ from scrapy.crawler import Crawler
 
 from miso_scrapy.extensions.connections import Archive
 from miso_scrapy.registry.client import RegistryUnavailable, Step
-from miso_scrapy.stats import CANDIDATES, Outcome, candidate_skipped
+from miso_scrapy.signals import candidate_skipped
+from miso_scrapy.stats import CANDIDATES, Outcome
 from miso_scrapy.store import StoreUnavailable
 
 logger = logging.getLogger(__name__)

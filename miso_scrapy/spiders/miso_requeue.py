@@ -14,6 +14,7 @@ from miso_scrapy.archive import quarantine
 from miso_scrapy.extensions.connections import Archive
 from miso_scrapy.items import Snapshot
 from miso_scrapy.spiders import refuse
+from miso_scrapy.stats import LEFT_IN_QUARANTINE
 from miso_scrapy.store import AccessDenied, StoreUnavailable
 
 
@@ -35,7 +36,7 @@ class MisoRequeueSpider(Spider):
         try:
             there = await asyncio.to_thread(lambda: list(store.entries(quarantine.QUARANTINE)))
             keys = [entry.key for entry in there if quarantine.is_body(entry.key)]
-            self.crawler.stats.set_value("miso/left_in_quarantine", len(keys))
+            self.crawler.stats.set_value(LEFT_IN_QUARANTINE, len(keys))
             for key in keys:
                 if self.crawler.engine.needs_backout():
                     await self.crawler.signals.wait_for(signals.scheduler_empty)
@@ -59,7 +60,7 @@ class MisoRequeueSpider(Spider):
         store = Archive.of(self.crawler).store
         try:
             if (body := store.get(key)) is None:  # gone since it was listed
-                self.crawler.stats.inc_value("miso/left_in_quarantine", -1)
+                self.crawler.stats.inc_value(LEFT_IN_QUARANTINE, -1)
                 return None
             return quarantine.reread(key, body, store.metadata(key))
         except (AccessDenied, OSError, EOFError, zlib.error, ValueError, KeyError) as error:

@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 
 from miso_scrapy.downloadermiddlewares.feed_access import NotAsked
 from miso_scrapy.downloadhandlers.https import UntrustedServer
+from miso_scrapy.exceptions import Dropped
 from miso_scrapy.feed.candidate import (
     INTERVAL,
     CandidateRange,
@@ -37,7 +38,7 @@ from miso_scrapy.items import Snapshot
 from miso_scrapy.logs.masking import masked_url
 from miso_scrapy.options import Options, flag
 from miso_scrapy.spiders import refuse
-from miso_scrapy.stats import Dropped, Outcome
+from miso_scrapy.stats import Outcome
 
 _AGAIN = "run the same range again"
 

@@ -1,0 +1,21 @@
+"""Exceptions of this project's components."""
+
+from __future__ import annotations
+
+from scrapy.exceptions import DropItem
+
+from miso_scrapy.stats import Outcome
+
+
+class Dropped(DropItem):
+    """A candidate ends here, with *outcome*; *reason* is one line for the user.
+
+    *together*: other candidates end here too, for the same reason, and one line tells of all.
+    """
+
+    def __init__(
+        self, outcome: Outcome, reason: str, log_level: str = "ERROR", *, together: bool = False
+    ) -> None:
+        super().__init__(reason, log_level=log_level)
+        self.outcome = outcome
+        self.together = together

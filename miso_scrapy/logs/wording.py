@@ -1,0 +1,18 @@
+"""Numbers and times in words."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+def count(number: int, noun: str) -> str:
+    """Return ``1 message``, ``2 messages``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def spell(time: timedelta) -> str:
+    """Return *time* in words, in the unit that fits."""
+    minutes = time // timedelta(minutes=1)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"
