@@ -1,4 +1,4 @@
-"""What travels through the pipelines: first a snapshot, then the record of how it was filed."""
+"""The item: a snapshot for a candidate. Once it is filed, its record travels on (archive/record.py)."""
 
 from __future__ import annotations
 
@@ -64,32 +64,3 @@ def _read(body: bytes) -> tuple[Any, str | None]:
     """
     payload = decode(body)
     return normalise(payload), source_ref_id(payload)
-
-
-@dataclass
-class Filed:
-    """The record of what was filed: small enough for a job's item list."""
-
-    identifier: str
-    """The name it is filed under: ``realtime_total_load_20251205_120000.json``."""
-    location: str
-    """``s3://bucket/key``, or the path of the file."""
-    fingerprint: str
-    """MD5 of the snapshot's canonical JSON."""
-    ref_id: str
-    """The interval the snapshot is of, ISO 8601 in UTC."""
-    candidate: str
-    """The candidate, ISO 8601 in UTC."""
-    collected_at: str
-    source_url: str
-    covered: bool
-    etag: str
-    """The store's own tag of the stored bytes."""
-    size: int
-    """Bytes stored, gzipped."""
-    body_size: int
-    """Bytes of the answer."""
-    adopted: bool = False
-    """Whether the file was there already, unknown to the registry."""
-    also: str = ""
-    """Another candidate of this content, whose worker finished the work of a dead one."""

@@ -3,13 +3,42 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 from miso_scrapy.archive.document import key_of, unpack
 from miso_scrapy.feed.candidate import candidate_of
 from miso_scrapy.feed.fingerprint import fingerprint
 from miso_scrapy.feed.ref_id import iso_utc
-from miso_scrapy.items import Filed
 from miso_scrapy.logs.masking import masked_url
+
+
+@dataclass
+class Filed:
+    """The record of what was filed: small enough for a job's item list."""
+
+    identifier: str
+    """The name it is filed under: ``realtime_total_load_20251205_120000.json``."""
+    location: str
+    """``s3://bucket/key``, or the path of the file."""
+    fingerprint: str
+    """MD5 of the snapshot's canonical JSON."""
+    ref_id: str
+    """The interval the snapshot is of, ISO 8601 in UTC."""
+    candidate: str
+    """The candidate, ISO 8601 in UTC."""
+    collected_at: str
+    source_url: str
+    covered: bool
+    etag: str
+    """The store's own tag of the stored bytes."""
+    size: int
+    """Bytes stored, gzipped."""
+    body_size: int
+    """Bytes of the answer."""
+    adopted: bool = False
+    """Whether the file was there already, unknown to the registry."""
+    also: str = ""
+    """Another candidate of this content, whose worker finished the work of a dead one."""
 
 
 def identifier_in(key: str) -> str | None:

@@ -14,9 +14,8 @@ from miso_scrapy.archive import quarantine
 from miso_scrapy.archive.binding import rebind
 from miso_scrapy.archive.connect import open_registry, open_store
 from miso_scrapy.archive.document import ROOT, UnreadableDocument
-from miso_scrapy.archive.record import filed_from, identifier_in
+from miso_scrapy.archive.record import Filed, filed_from, identifier_in
 from miso_scrapy.commands import StrictUsage, usage_error
-from miso_scrapy.items import Filed
 from miso_scrapy.logs.terminal import bar_size
 from miso_scrapy.logs.wording import count
 from miso_scrapy.notifications.kafka import message_of

@@ -26,9 +26,9 @@ from miso_scrapy.archive.identity import (
     read_identity,
     wrong_kind,
 )
-from miso_scrapy.archive.record import filed_from
+from miso_scrapy.archive.record import Filed, filed_from
 from miso_scrapy.exceptions import Dropped
-from miso_scrapy.items import Filed, Snapshot
+from miso_scrapy.items import Snapshot
 from miso_scrapy.logs.wording import count
 from miso_scrapy.notifications.kafka import Notifier, message_of
 from miso_scrapy.options import Options

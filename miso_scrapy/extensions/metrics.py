@@ -14,12 +14,12 @@ from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
+from miso_scrapy.archive.record import Filed
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.extensions.connections import Archive
 from miso_scrapy.extensions.last_success import LastSuccess
 from miso_scrapy.feed.candidate import candidate_of
 from miso_scrapy.feed.ref_id import parse_ref_id
-from miso_scrapy.items import Filed
 from miso_scrapy.options import Options
 from miso_scrapy.registry.client import RegistryUnavailable
 from miso_scrapy.signals import candidate_skipped

@@ -10,8 +10,9 @@ from typing import Any
 from scrapy import Spider, signals
 from scrapy.crawler import Crawler
 
+from miso_scrapy.archive.record import Filed
 from miso_scrapy.exceptions import Dropped
-from miso_scrapy.items import Filed, Snapshot
+from miso_scrapy.items import Snapshot
 from miso_scrapy.logs.wording import count
 from miso_scrapy.stats import CANDIDATES, HELD_OFF, REQUESTS, SHARED, UNFINISHED, Outcome
 

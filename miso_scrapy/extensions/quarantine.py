@@ -14,11 +14,12 @@ from scrapy.http import Response
 
 from miso_scrapy.archive import quarantine
 from miso_scrapy.archive.identity import Kind
+from miso_scrapy.archive.record import Filed
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.extensions.connections import Archive
 from miso_scrapy.feed.fingerprint import fingerprint
 from miso_scrapy.feed.shape import is_simulated
-from miso_scrapy.items import Filed, Snapshot
+from miso_scrapy.items import Snapshot
 from miso_scrapy.registry.client import RegistryUnavailable
 from miso_scrapy.stats import LEFT_IN_QUARANTINE, Outcome
 from miso_scrapy.store import StoreUnavailable
@@ -94,7 +95,15 @@ class Quarantine:
             if registry is not None and await registry.is_quarantined(name):
                 return
         try:
-            key = await asyncio.to_thread(quarantine.keep, self.archive.store, item, reason)
+            key = await asyncio.to_thread(
+                quarantine.keep,
+                self.archive.store,
+                item.body,
+                reason,
+                identifier=item.identifier,
+                collected_at=item.collected_at,
+                source_url=item.source_url,
+            )
         except StoreUnavailable:
             self._kept.discard(name)
             raise

@@ -10,8 +10,8 @@ from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
+from miso_scrapy.archive.record import Filed
 from miso_scrapy.feed.ref_id import parse_ref_id
-from miso_scrapy.items import Filed
 from miso_scrapy.logs.wording import count, spell
 from miso_scrapy.stats import (
     CANDIDATES,

@@ -10,8 +10,8 @@ from scrapy.http import Response
 from scrapy.logformatter import LogFormatter, LogFormatterResult
 from twisted.python.failure import Failure
 
+from miso_scrapy.archive.record import Filed
 from miso_scrapy.exceptions import Dropped
-from miso_scrapy.items import Filed
 from miso_scrapy.stats import Outcome
 
 

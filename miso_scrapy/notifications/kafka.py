@@ -16,7 +16,7 @@ from typing import Any
 from scrapy.settings import BaseSettings
 
 from miso_scrapy.archive.document import DATASET
-from miso_scrapy.items import Filed
+from miso_scrapy.archive.record import Filed
 from miso_scrapy.options import Options
 from miso_scrapy.registry.client import Registry
 

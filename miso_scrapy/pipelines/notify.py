@@ -7,8 +7,8 @@ import contextlib
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
+from miso_scrapy.archive.record import Filed
 from miso_scrapy.extensions.connections import Archive
-from miso_scrapy.items import Filed
 from miso_scrapy.registry.client import RegistryUnavailable
 
 

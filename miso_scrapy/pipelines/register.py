@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from scrapy.crawler import Crawler
 
+from miso_scrapy.archive.record import Filed
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.extensions.connections import Archive
-from miso_scrapy.items import Filed
 from miso_scrapy.registry.client import RegistryUnavailable
 from miso_scrapy.stats import Outcome
 

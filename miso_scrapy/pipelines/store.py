@@ -7,13 +7,13 @@ import asyncio
 from scrapy.crawler import Crawler
 
 from miso_scrapy.archive.document import UnreadableDocument, collection_metadata, key_of, pack
-from miso_scrapy.archive.record import filed_from
+from miso_scrapy.archive.record import Filed, filed_from
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.extensions.connections import Archive
 from miso_scrapy.feed.candidate import candidate_of
 from miso_scrapy.feed.coverage import covers
 from miso_scrapy.feed.ref_id import iso_utc, parse_ref_id
-from miso_scrapy.items import Filed, Snapshot
+from miso_scrapy.items import Snapshot
 from miso_scrapy.stats import Outcome
 from miso_scrapy.store import Stored, StoreUnavailable
 

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import zlib
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from typing import Any
 
 from scrapy import Request, Spider, signals
 from scrapy.http import Response
 
 from miso_scrapy.archive import quarantine
+from miso_scrapy.exceptions import Dropped
 from miso_scrapy.extensions.connections import Archive
+from miso_scrapy.feed.candidate import candidate_of, floor_to_interval
+from miso_scrapy.feed.coverage import covers
+from miso_scrapy.feed.ref_id import parse_ref_id
+from miso_scrapy.feed.shape import NotJSON
+from miso_scrapy.feed.validation import problem
 from miso_scrapy.items import Snapshot
 from miso_scrapy.spiders import refuse
-from miso_scrapy.stats import LEFT_IN_QUARANTINE
+from miso_scrapy.stats import LEFT_IN_QUARANTINE, Outcome
 from miso_scrapy.store import AccessDenied, StoreUnavailable
 
 
@@ -62,9 +70,36 @@ class MisoRequeueSpider(Spider):
             if (body := store.get(key)) is None:  # gone since it was listed
                 self.crawler.stats.inc_value(LEFT_IN_QUARANTINE, -1)
                 return None
-            return quarantine.reread(key, body, store.metadata(key))
+            return _reread(key, body, store.metadata(key))
         except (AccessDenied, OSError, EOFError, zlib.error, ValueError, KeyError) as error:
             self.logger.error(
                 "%s cannot be read, and stays in quarantine: %s", store.locate(key), error
             )
             return None
+
+
+def _reread(key: str, body: bytes, note: dict[str, str]) -> Snapshot:
+    """Return what is kept under *key* as the snapshot that it is now understood to be.
+
+    Its candidate is the one it was fetched for; or, if it does not cover that one, the interval that
+    it is of itself. ``trouble`` says so where it is still no snapshot.
+    """
+    snapshot = Snapshot(
+        candidate=candidate_of(note["identifier"]),
+        body=gzip.decompress(body),
+        source_url=note["source-url"],
+        collected_at=datetime.fromisoformat(note["collected-at"]),
+        quarantined=key,
+    )
+    try:
+        snapshot.read()
+    except NotJSON as error:
+        snapshot.trouble = Dropped(Outcome.INVALID, f"{error}; it stays in quarantine")
+        return snapshot
+    if reason := problem(snapshot.data):
+        snapshot.trouble = Dropped(Outcome.INVALID, f"{reason}; it stays in quarantine")
+    else:
+        interval = parse_ref_id(snapshot.data["RefId"])
+        if not covers(interval, snapshot.candidate):
+            snapshot.candidate = floor_to_interval(interval)
+    return snapshot
