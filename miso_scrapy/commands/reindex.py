@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from scrapy.commands import ScrapyCommand
 
 from miso_scrapy.archive import quarantine
-from miso_scrapy.archive.binding import rebind
-from miso_scrapy.archive.connect import open_registry, open_store
 from miso_scrapy.archive.document import ROOT, UnreadableDocument
 from miso_scrapy.archive.record import Filed, filed_from, identifier_in
 from miso_scrapy.commands import StrictUsage, usage_error
+from miso_scrapy.connections.binding import rebind
+from miso_scrapy.connections.open import open_registry, open_store
 from miso_scrapy.logs.terminal import bar_size
 from miso_scrapy.logs.wording import count
 from miso_scrapy.notifications.kafka import message_of

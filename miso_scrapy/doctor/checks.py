@@ -22,10 +22,10 @@ from urllib.parse import urljoin
 from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 
 from miso_scrapy import settings as defaults
-from miso_scrapy.archive.binding import wrong_archive
-from miso_scrapy.archive.connect import connect_registry, feed_turns, open_registry, open_store
 from miso_scrapy.archive.document import ROOT
 from miso_scrapy.archive.identity import Kind, read_identity
+from miso_scrapy.connections.binding import wrong_archive
+from miso_scrapy.connections.open import connect_registry, feed_turns, open_registry, open_store
 from miso_scrapy.feed.ref_id import iso_utc, parse_ref_id
 from miso_scrapy.feed.shape import ARRAYS, NotJSON, decode, error_in, normalise
 from miso_scrapy.feed.turns import PATIENCE, Answer, Shared, Turn, Wait, retry_after

@@ -18,7 +18,7 @@ from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 from scrapy.utils.misc import load_object
 
-from miso_scrapy.archive.connect import connect_registry, feed_turns
+from miso_scrapy.connections.open import connect_registry, feed_turns
 from miso_scrapy.downloadermiddlewares.decompression import UNREADABLE
 from miso_scrapy.extensions.connections import Archive
 from miso_scrapy.feed.ref_id import iso_utc

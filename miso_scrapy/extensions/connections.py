@@ -15,8 +15,6 @@ from scrapy.http import Response
 from scrapy.utils.defer import deferred_from_coro
 from twisted.python.failure import Failure
 
-from miso_scrapy.archive import binding
-from miso_scrapy.archive.connect import open_registry, open_store
 from miso_scrapy.archive.document import UnreadableDocument, key_of
 from miso_scrapy.archive.identity import (
     Identity,
@@ -27,6 +25,8 @@ from miso_scrapy.archive.identity import (
     wrong_kind,
 )
 from miso_scrapy.archive.record import Filed, filed_from
+from miso_scrapy.connections import binding
+from miso_scrapy.connections.open import open_registry, open_store
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.items import Snapshot
 from miso_scrapy.logs.wording import count

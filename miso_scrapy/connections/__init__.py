@@ -1,0 +1,1 @@
+"""Connections: the store, the registry and the turns that the settings name."""
