@@ -10,7 +10,7 @@ from typing import Any
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.feed.candidate import identifier
 from miso_scrapy.feed.shape import decode, normalise, source_ref_id
-from miso_scrapy.logs.masking import masked_url
+from miso_scrapy.text.masking import masked_url
 
 
 @dataclass

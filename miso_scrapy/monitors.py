@@ -10,9 +10,9 @@ from scrapy.utils.misc import load_object
 from spidermon import Monitor, MonitorSuite, monitors
 from spidermon.exceptions import NotConfigured
 
-from miso_scrapy.logs.wording import count
 from miso_scrapy.options import Options
 from miso_scrapy.stats import BEHIND_SECONDS, LOST, NEWEST_INTERVAL, OWED, Outcome
+from miso_scrapy.text.wording import count
 
 logger = logging.getLogger(__name__)
 

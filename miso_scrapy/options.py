@@ -12,8 +12,8 @@ from urllib.parse import quote, urlsplit
 from scrapy.settings import BaseSettings
 
 from miso_scrapy import settings as defaults
-from miso_scrapy.logs.masking import masked_url
 from miso_scrapy.network.tls import check_ca_file
+from miso_scrapy.text.masking import masked_url
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 MISO = "misoenergy.org"

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scrapy.settings import Settings
 
-from miso_scrapy.logs.masking import masked, masked_url, secrets_in
+from miso_scrapy.text.masking import masked, masked_url, secrets_in
 
 URL = "https://public-api.misoenergy.org/api/RealTimeTotalLoad"
 LETTERS = string.ascii_letters + string.digits

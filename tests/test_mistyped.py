@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scrapy.settings import Settings, default_settings
 
 from miso_scrapy import settings as ours
-from miso_scrapy.mistyped import mistyped
+from miso_scrapy.extensions.mistyped_settings import mistyped
 
 NAMES = [name for name in dir(ours) if name.isupper()]
 READ = ["MISO_API_URL", "MISO_STALE_AFTER", "MISO_MAX_503", "S3_BUCKET", "REDIS_URL", "REDIS_HOST",

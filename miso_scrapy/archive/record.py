@@ -9,7 +9,7 @@ from miso_scrapy.archive.document import key_of, unpack
 from miso_scrapy.feed.candidate import candidate_of
 from miso_scrapy.feed.fingerprint import fingerprint
 from miso_scrapy.feed.ref_id import iso_utc
-from miso_scrapy.logs.masking import masked_url
+from miso_scrapy.text.masking import masked_url
 
 
 @dataclass

@@ -7,7 +7,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
-from miso_scrapy.mistyped import warnings_about
+from miso_scrapy.extensions.mistyped_settings import warnings_about
 
 if TYPE_CHECKING:
     from scrapy.commands import ScrapyCommand as _Command

@@ -16,8 +16,8 @@ from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.workers import workers
 from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY, market_day
 from miso_scrapy.feed.ref_id import iso_utc
-from miso_scrapy.logs.wording import count, spell
 from miso_scrapy.store import Store
+from miso_scrapy.text.wording import count, spell
 
 _HEAD = ("market day", "snapshots", "values", "healed", "revisions", "silence", "newest", "missing")
 

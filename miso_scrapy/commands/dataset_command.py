@@ -20,9 +20,9 @@ from miso_scrapy.dataset.days import DayFiles, DayRange, days
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.workers import ClusterUnavailable
 from miso_scrapy.logs.terminal import bar_size
-from miso_scrapy.logs.wording import count
 from miso_scrapy.options import Options
 from miso_scrapy.store import Store, StoreUnavailable
+from miso_scrapy.text.wording import count
 
 T = TypeVar("T")
 

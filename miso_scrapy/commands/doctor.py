@@ -23,7 +23,7 @@ class Command(StrictUsage, ScrapyCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Check, and print a line as soon as it is known."""
         from miso_scrapy.doctor.checks import Result, findings, settings_in_use
-        from miso_scrapy.logs.masking import masked, secrets_in
+        from miso_scrapy.text.masking import masked, secrets_in
 
         assert self.settings is not None
         secrets = secrets_in(self.settings)

@@ -11,10 +11,10 @@ from miso_scrapy.archive.identity import Kind
 from miso_scrapy.commands.dataset_command import DatasetCommand, progress
 from miso_scrapy.dataset.days import DayFiles, DayRange
 from miso_scrapy.dataset.faults import Faults
-from miso_scrapy.logs.wording import count
 from miso_scrapy.options import local_path
 from miso_scrapy.store import Store
 from miso_scrapy.store.directory import DirectoryStore
+from miso_scrapy.text.wording import count
 
 
 class Command(DatasetCommand):

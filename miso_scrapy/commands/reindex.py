@@ -17,10 +17,10 @@ from miso_scrapy.commands import StrictUsage, usage_error
 from miso_scrapy.connections.binding import rebind
 from miso_scrapy.connections.open import open_registry, open_store
 from miso_scrapy.logs.terminal import bar_size
-from miso_scrapy.logs.wording import count
 from miso_scrapy.notifications.kafka import message_of
 from miso_scrapy.options import Options
 from miso_scrapy.store import Store, StoreUnavailable
+from miso_scrapy.text.wording import count
 
 _AT_ONCE = 200
 

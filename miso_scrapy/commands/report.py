@@ -15,10 +15,10 @@ from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.workers import workers
 from miso_scrapy.feed.market_day import market_day
-from miso_scrapy.logs.wording import count
 from miso_scrapy.options import local_path
 from miso_scrapy.store import Store
 from miso_scrapy.store.whole_file import whole_file
+from miso_scrapy.text.wording import count
 
 
 class Command(DatasetCommand):

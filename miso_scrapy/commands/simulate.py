@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from scrapy.commands import ScrapyCommand
 
 from miso_scrapy.commands import StrictUsage, usage_error
-from miso_scrapy.logs.wording import count
 from miso_scrapy.options import local_path
+from miso_scrapy.text.wording import count
 
 if TYPE_CHECKING:
     from miso_scrapy.simulator.server import Simulator

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from miso_scrapy.feed.rows import Unused
-from miso_scrapy.logs.wording import count
+from miso_scrapy.text.wording import count
 
 
 class Unreadable(NamedTuple):

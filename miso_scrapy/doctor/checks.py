@@ -26,18 +26,18 @@ from miso_scrapy.archive.document import ROOT
 from miso_scrapy.archive.identity import Kind, read_identity
 from miso_scrapy.connections.binding import wrong_archive
 from miso_scrapy.connections.open import connect_registry, feed_turns, open_registry, open_store
+from miso_scrapy.extensions.mistyped_settings import warnings_about
 from miso_scrapy.feed.ref_id import iso_utc, parse_ref_id
 from miso_scrapy.feed.shape import ARRAYS, NotJSON, decode, error_in, normalise
 from miso_scrapy.feed.turns import PATIENCE, Answer, Shared, Turn, Wait, retry_after
 from miso_scrapy.feed.validation import problem
-from miso_scrapy.logs.masking import MASK, masked, masked_url, secrets_in
-from miso_scrapy.logs.wording import count
-from miso_scrapy.mistyped import warnings_about
 from miso_scrapy.network.tls import client_context, explain_refusal
 from miso_scrapy.notifications.kafka import security_options
 from miso_scrapy.options import Options, variables
 from miso_scrapy.registry.client import RegistryInUse, RegistryUnavailable
 from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
+from miso_scrapy.text.masking import MASK, masked, masked_url, secrets_in
+from miso_scrapy.text.wording import count
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession

@@ -24,11 +24,11 @@ from miso_scrapy.extensions.connections import Archive
 from miso_scrapy.feed.ref_id import iso_utc
 from miso_scrapy.feed.shape import error_in
 from miso_scrapy.feed.turns import PATIENCE, Answer, Shared, Turn, Wait, retry_after, slack
-from miso_scrapy.logs.masking import masked_url
 from miso_scrapy.options import Options
 from miso_scrapy.registry.client import Registry, RegistryUnavailable
 from miso_scrapy.registry.feed_turns import Turns
 from miso_scrapy.stats import HELD_OFF, REQUESTS, SHARED
+from miso_scrapy.text.masking import masked_url
 
 logger = logging.getLogger(__name__)
 

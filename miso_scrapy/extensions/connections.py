@@ -29,12 +29,12 @@ from miso_scrapy.connections import binding
 from miso_scrapy.connections.open import open_registry, open_store
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.items import Snapshot
-from miso_scrapy.logs.wording import count
 from miso_scrapy.notifications.kafka import Notifier, message_of
 from miso_scrapy.options import Options
 from miso_scrapy.registry.client import Claim, Registry, RegistryUnavailable, Step
 from miso_scrapy.stats import CLAIMS, LOST, OUTBOX, OWED, QUARANTINED, Outcome
 from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
+from miso_scrapy.text.wording import count
 
 logger = logging.getLogger(__name__)
 

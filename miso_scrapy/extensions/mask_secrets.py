@@ -7,7 +7,7 @@ import logging
 from scrapy import signals
 from scrapy.crawler import Crawler
 
-from miso_scrapy.logs.masking import masked, secrets_in
+from miso_scrapy.text.masking import masked, secrets_in
 
 _TRACEBACKS = logging.Formatter()
 

@@ -1,15 +1,23 @@
-"""Warn of mistyped settings."""
+"""Settings whose names are mistyped: they are ignored, and a run would not say so."""
 
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
+from scrapy.settings import BaseSettings, default_settings
 
-from miso_scrapy.mistyped import warnings_about
+from miso_scrapy import settings as defaults
+from miso_scrapy.options import variables
 
 logger = logging.getLogger(__name__)
+
+# How alike two names are, by difflib: KAFKA_TOPC is KAFKA_TOPIC to 0.95, and KAFKA_HOME to 0.67.
+_ALIKE = 0.85
 
 
 class Mistyped:
@@ -23,3 +31,52 @@ class Mistyped:
         for warning in warnings_about(crawler.settings):
             logger.warning("%s", warning)
         return cls()
+
+
+def warnings_about(settings: BaseSettings) -> list[str]:
+    """Return a line about each mistyped name in *settings* and in the environment."""
+    return [
+        f"the setting {name} does not exist, and is ignored: use {meant}"
+        for name, meant in mistyped(settings, os.environ).items()
+    ]
+
+
+def mistyped(settings: BaseSettings, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return {name: the name that was meant}; other programs' names are left alone.
+
+    A name is looked at if its first word is that of one of our settings, such as ``KAFKA``.
+    """
+    ours = {name for name in variables() if not name.startswith("AWS_")}  # boto3 has more of them
+    scrapys = {name for name in dir(default_settings) if name.isupper()}
+    known = {*ours, *scrapys, *(name for name in dir(defaults) if name.isupper())}
+    found = {}
+    for names, meant in ((environment, ours), (settings, ours | scrapys)):
+        for name in names:
+            if name not in known and (one := _meant(name, ours, meant)):
+                found[name] = one
+    return found
+
+
+def _meant(name: str, ours: Collection[str], candidates: Collection[str]) -> str | None:
+    """Return which of *candidates* was meant by *name*, if one was.
+
+    Names that differ by a whole word are different names: KAFKA_BROKER_ID is not KAFKA_BROKERS.
+    """
+    wanted = name.upper()
+    if _first_word(wanted) not in map(_first_word, ours):
+        return None
+    alike = [
+        candidate
+        for candidate in candidates
+        if _first_word(candidate) == _first_word(wanted)
+        and (
+            candidate.count("_") == wanted.count("_")
+            or candidate.replace("_", "") == wanted.replace("_", "")
+        )
+    ]
+    return next(iter(get_close_matches(wanted, alike, n=1, cutoff=_ALIKE)), None)
+
+
+def _first_word(name: str) -> str:
+    """Return the word before the first underscore; nothing for a name of one word."""
+    return name.rpartition("_")[0] and name.partition("_")[0]

@@ -13,8 +13,8 @@ from scrapy.crawler import Crawler
 from miso_scrapy.archive.record import Filed
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.items import Snapshot
-from miso_scrapy.logs.wording import count
 from miso_scrapy.stats import CANDIDATES, HELD_OFF, REQUESTS, SHARED, UNFINISHED, Outcome
+from miso_scrapy.text.wording import count
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,6 @@ from scrapy.exceptions import NotConfigured
 
 from miso_scrapy.archive.record import Filed
 from miso_scrapy.feed.ref_id import parse_ref_id
-from miso_scrapy.logs.wording import count, spell
 from miso_scrapy.stats import (
     CANDIDATES,
     LEFT_IN_QUARANTINE,
@@ -24,6 +23,7 @@ from miso_scrapy.stats import (
     STORED_BYTES,
     Outcome,
 )
+from miso_scrapy.text.wording import count, spell
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from statistics import fmean
 
 from miso_scrapy.dataset.audit import DayAudit, Total
 from miso_scrapy.feed.market_day import INTERVALS_A_DAY
-from miso_scrapy.logs.wording import spell
 from miso_scrapy.report import words
 from miso_scrapy.report.charts import Table
 from miso_scrapy.report.day import ReportDay
+from miso_scrapy.text.wording import spell
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,10 @@ from miso_scrapy.feed.candidate import (
 )
 from miso_scrapy.feed.shape import NotJSON, error_in
 from miso_scrapy.items import Snapshot
-from miso_scrapy.logs.masking import masked_url
 from miso_scrapy.options import Options, flag
 from miso_scrapy.spiders import refuse
 from miso_scrapy.stats import Outcome
+from miso_scrapy.text.masking import masked_url
 
 _AGAIN = "run the same range again"
 

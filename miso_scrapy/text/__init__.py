@@ -1,0 +1,1 @@
+"""Text for people: secrets masked, numbers in words."""
