@@ -192,7 +192,7 @@ EXTENSIONS_BASE = {
 EXTENSIONS = {
     "miso_scrapy.extensions.mask_secrets.MaskSecrets": 0,
     "miso_scrapy.extensions.mistyped_settings.Mistyped": 5,
-    "miso_scrapy.extensions.connections.Archive": 10,
+    "miso_scrapy.extensions.connections.Connections": 10,
     "miso_scrapy.extensions.quarantine.Quarantine": 15,
     "miso_scrapy.extensions.outcomes.Outcomes": 20,
     "miso_scrapy.extensions.summary.Summary": 30,

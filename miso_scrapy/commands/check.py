@@ -13,6 +13,8 @@ from miso_scrapy.commands.crawl import check_run
 from miso_scrapy.downloadermiddlewares import feed_access
 from miso_scrapy.spiders.miso_rtload import MisoRtloadSpider
 
+MASK_SECRETS = "miso_scrapy.extensions.mask_secrets.MaskSecrets"
+
 
 class Command(StrictUsage, CheckCommand):
     """Scrapy's command: 0 when every contract holds, 1 when one does not, 2 for wrong usage.
@@ -28,6 +30,12 @@ class Command(StrictUsage, CheckCommand):
         assert self.settings is not None
         for name in args or [MisoRtloadSpider.name]:
             check_run(self.name, self.settings, name, opts.spargs)
+        # Nothing is claimed or filed: of our components only what masks secrets is needed.
+        for setting in ("EXTENSIONS", "SPIDER_MIDDLEWARES"):
+            components = self.settings.getdict(setting)
+            ours = {path: None for path in components if str(path).startswith("miso_scrapy.")}
+            ours.pop(MASK_SECRETS, None)
+            self.settings.set(setting, {**components, **ours}, priority="cmdline")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Check the contracts."""

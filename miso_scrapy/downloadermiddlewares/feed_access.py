@@ -18,9 +18,10 @@ from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 from scrapy.utils.misc import load_object
 
+from miso_scrapy.components import Component
 from miso_scrapy.connections.open import connect_registry, feed_turns
 from miso_scrapy.downloadermiddlewares.decompression import UNREADABLE
-from miso_scrapy.extensions.connections import Archive
+from miso_scrapy.extensions.connections import Connections
 from miso_scrapy.feed.ref_id import iso_utc
 from miso_scrapy.feed.shape import error_in
 from miso_scrapy.feed.turns import PATIENCE, Answer, Shared, Turn, Wait, retry_after, slack
@@ -59,7 +60,7 @@ class _Failure:
         return response
 
 
-class FeedAccessMiddleware:
+class FeedAccessMiddleware(Component):
     """Give each candidate the feed's answer, with at most one request per MISO_MIN_INTERVAL.
 
     The request of a candidate waits here for an answer that is shared, or for a turn. With a turn it
@@ -73,8 +74,8 @@ class FeedAccessMiddleware:
     """
 
     def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler)
         settings = crawler.settings
-        self.crawler = crawler
         self.options = Options.from_settings(settings)
         self.interval = self.options.min_interval
         self.retry_http_codes = {int(code) for code in settings.getlist("RETRY_HTTP_CODES")}
@@ -90,11 +91,6 @@ class FeedAccessMiddleware:
         self._registry: Registry | None = None
         self._ending: asyncio.Future[None] | None = None
         crawler.signals.connect(self._closed, signal=signals.spider_closed)
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> FeedAccessMiddleware:
-        """Make it for *crawler*."""
-        return cls(crawler)
 
     async def process_request(self, request: Request) -> Response | None:
         """Return the answer that is shared, or let the request through, with a turn."""
@@ -196,7 +192,7 @@ class FeedAccessMiddleware:
             try:
                 step = await self._turns_in_use().ask()
             except RegistryUnavailable as error:
-                if archive := self.crawler.get_extension(Archive):
+                if archive := self.crawler.get_extension(Connections):
                     archive.stop(error)
                 raise NotAsked(str(error)) from None
             if isinstance(step, Wait):
@@ -255,7 +251,7 @@ class FeedAccessMiddleware:
 
     def _turns_in_use(self) -> Turns:
         if self._turns is None:
-            archive = self.crawler.get_extension(Archive)
+            archive = self.crawler.get_extension(Connections)
             registry = archive.registry if archive else None
             if archive is None and self.options.redis_url:  # scrapy check
                 registry = self._registry = connect_registry(self.options, self.options.redis_url)
@@ -264,7 +260,7 @@ class FeedAccessMiddleware:
         return self._turns
 
     def _stopping(self) -> bool:
-        archive = self.crawler.get_extension(Archive)
+        archive = self.crawler.get_extension(Connections)
         return (
             self._ending is not None
             or not self.crawler.crawling

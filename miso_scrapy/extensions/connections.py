@@ -10,7 +10,7 @@ from typing import Any
 
 from scrapy import signals
 from scrapy.crawler import Crawler
-from scrapy.exceptions import CloseSpider, NotConfigured
+from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
 from scrapy.utils.defer import deferred_from_coro
 from twisted.python.failure import Failure
@@ -25,6 +25,7 @@ from miso_scrapy.archive.identity import (
     wrong_kind,
 )
 from miso_scrapy.archive.record import Filed, filed_from
+from miso_scrapy.components import Component, spider_of
 from miso_scrapy.connections import binding
 from miso_scrapy.connections.open import open_registry, open_store
 from miso_scrapy.exceptions import Dropped
@@ -49,18 +50,16 @@ def _reason(error: Exception) -> str:
     return "store_unavailable" if isinstance(error, StoreUnavailable) else "registry_unavailable"
 
 
-class Archive:
+class Connections(Component):
     """The store, the registry and the notifier of a run.
 
     ``registry`` is None with ``skip_hash_check=1``, ``notifier`` without Kafka settings.
     """
 
     def __init__(self, crawler: Crawler) -> None:
-        if not crawler.settings.getdict("ITEM_PIPELINES"):
-            raise NotConfigured  # scrapy check files nothing
-        self.crawler = crawler
+        super().__init__(crawler)
         self.options = Options.from_settings(crawler.settings)
-        self.force: bool = getattr(crawler.spider, "force", False)
+        self.force: bool = spider_of(crawler).force
         self.store: Store
         self.identity: Identity | None = None
         """The archive's, as soon as it has one and the registry is bound to it."""
@@ -80,16 +79,11 @@ class Archive:
         crawler.signals.connect(self._close, signal=signals.spider_closed)
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Archive:
-        """Make it for *crawler*."""
-        return cls(crawler)
-
-    @classmethod
-    def of(cls, crawler: Crawler) -> Archive:
+    def of(cls, crawler: Crawler) -> Connections:
         """Return the one of *crawler*: every pipeline works on it."""
         archive = crawler.get_extension(cls)
         if archive is None:
-            raise RuntimeError("EXTENSIONS lacks miso_scrapy.extensions.connections.Archive")
+            raise RuntimeError("EXTENSIONS lacks miso_scrapy.extensions.connections.Connections")
         return archive
 
     async def claim(self, identifier: str) -> tuple[Step, str]:
@@ -185,7 +179,7 @@ class Archive:
         )
         try:
             self.store = await asyncio.to_thread(open_store, self.crawler.settings, self.options)
-            if not getattr(self.crawler.spider, "skip_hash_check", False):
+            if not spider_of(self.crawler).skip_hash_check:
                 self.registry = await self._connections.enter_async_context(
                     open_registry(self.options)
                 )

@@ -7,24 +7,21 @@ import logging
 from scrapy import signals
 from scrapy.crawler import Crawler
 
+from miso_scrapy.components import Component
 from miso_scrapy.text.masking import masked, secrets_in
 
 _TRACEBACKS = logging.Formatter()
 
 
-class MaskSecrets:
+class MaskSecrets(Component):
     """Mask the values of secret settings in whatever is logged: Scrapy prints settings at start."""
 
     def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler)
         self.secrets = secrets_in(crawler.settings)
         self._filter_handlers()
         # Scrapy replaces its handler between making the extensions and opening the spider.
         crawler.signals.connect(self._filter_handlers, signal=signals.spider_opened)
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> MaskSecrets:
-        """Make it for *crawler*."""
-        return cls(crawler)
 
     def _filter_handlers(self) -> None:
         for handler in logging.getLogger().handlers:

@@ -15,8 +15,9 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
 from miso_scrapy.archive.record import Filed
+from miso_scrapy.components import Component
 from miso_scrapy.exceptions import Dropped
-from miso_scrapy.extensions.connections import Archive
+from miso_scrapy.extensions.connections import Connections
 from miso_scrapy.extensions.last_success import LastSuccess
 from miso_scrapy.feed.candidate import candidate_of
 from miso_scrapy.feed.ref_id import parse_ref_id
@@ -44,7 +45,7 @@ _LAST_SUCCESS = "miso_last_success_timestamp_seconds"
 _LABELS = ("spider", "environment")
 
 
-class Metrics:
+class Metrics(Component):
     """Write METRICS_FILE at the end of the run, and every METRICS_INTERVAL seconds until then.
 
     A run that was no success keeps the time of the last one from the file that is there, or 0 where none
@@ -53,11 +54,11 @@ class Metrics:
     """
 
     def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler)
         path = crawler.settings.get("METRICS_FILE")
-        if not path or not crawler.settings.getdict("ITEM_PIPELINES"):  # scrapy check files nothing
+        if not path:
             raise NotConfigured
         options = Options.from_settings(crawler.settings)
-        self.crawler = crawler
         self.path = Path(path)
         self.interval = options.metrics_interval
         self.labels = {"spider": crawler.spidercls.name, "environment": options.environment}
@@ -74,11 +75,6 @@ class Metrics:
         crawler.signals.connect(self._opened, signal=signals.spider_opened)
         # Not engine_stopped, which a run that could not start does not send.
         crawler.signals.connect(self._closed, signal=signals.spider_closed)
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Metrics:
-        """Make it for *crawler*."""
-        return cls(crawler)
 
     def _scraped(self, item: Any) -> None:
         if isinstance(item, Filed):
@@ -100,7 +96,7 @@ class Metrics:
     async def _keep_writing(self) -> None:
         while True:
             await asyncio.sleep(self.interval)
-            registry = Archive.of(self.crawler).registry
+            registry = Connections.of(self.crawler).registry
             with contextlib.suppress(RegistryUnavailable):
                 if registry:
                     self.crawler.stats.set_value(OUTBOX, await registry.owed())
@@ -109,7 +105,7 @@ class Metrics:
     async def _closed(self) -> None:
         if self._writing:
             self._writing.cancel()
-        await Archive.of(self.crawler).settled.wait()
+        await Connections.of(self.crawler).settled.wait()
         self._write()
 
     def _write(self) -> None:

@@ -7,10 +7,11 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from scrapy import Spider, signals
+from scrapy import signals
 from scrapy.crawler import Crawler
 
 from miso_scrapy.archive.record import Filed
+from miso_scrapy.components import ArchiveSpider, Component
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.items import Snapshot
 from miso_scrapy.stats import CANDIDATES, HELD_OFF, REQUESTS, SHARED, UNFINISHED, Outcome
@@ -32,7 +33,7 @@ class _Group:
     number: int = 0
 
 
-class Outcomes:
+class Outcomes(Component):
     """Keep ``miso/stored``, ``miso/duplicate``, ``miso/invalid``...: they add up to
     ``miso/candidates``. Candidates that end together are logged in one line.
 
@@ -41,6 +42,7 @@ class Outcomes:
     """
 
     def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler)
         self.stats = crawler.stats
         self._group: _Group | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -49,11 +51,6 @@ class Outcomes:
         connect(self._dropped, signal=signals.item_dropped)
         connect(self._error, signal=signals.item_error)
         connect(self._closed, signal=signals.spider_closed)
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Outcomes:
-        """Make it for *crawler*."""
-        return cls(crawler)
 
     def _scraped(self, item: Any) -> None:
         if isinstance(item, Filed):
@@ -97,7 +94,7 @@ class Outcomes:
         if isinstance(item, Snapshot):
             self.stats.inc_value(Outcome.FAILED.stat)
 
-    def _closed(self, spider: Spider, reason: str) -> None:
+    def _closed(self, spider: ArchiveSpider, reason: str) -> None:
         self._tell_group()
         for name in (CANDIDATES, REQUESTS, SHARED, *(outcome.stat for outcome in Outcome)):
             self.stats.inc_value(name, 0)
@@ -108,7 +105,7 @@ class Outcomes:
             self.stats.inc_value(Outcome.FAILED.stat, missing)
         elif missing:  # stopped: what was not fetched any more was no candidate of this run
             self.stats.inc_value(CANDIDATES, -missing)
-        wanted = getattr(spider, "due_candidates", int)()
+        wanted = spider.due_candidates()
         if reason != "finished" and ended < wanted:
             self.stats.set_value(UNFINISHED, wanted - ended)
             if reason != HELD_OFF:  # whose line says when to run it again

@@ -11,6 +11,7 @@ from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
+from miso_scrapy.components import Component, spider_of
 from miso_scrapy.logs.json_format import is_json
 from miso_scrapy.logs.terminal import bar_size
 from miso_scrapy.stats import Outcome
@@ -32,25 +33,20 @@ class _AboveTheBar:
         sys.stderr.flush()
 
 
-class Progress:
+class Progress(Component):
     """Show a range's candidates done of total, their outcomes, and the time left."""
 
     def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler)
         if not _is_terminal(sys.stderr) or is_json(crawler.settings):
             raise NotConfigured
-        self.crawler = crawler
         self.bar: Any = None
         self._moved: list[logging.StreamHandler[Any]] = []
         crawler.signals.connect(self._opened, signal=signals.spider_opened)
         crawler.signals.connect(self._closed, signal=signals.spider_closed)
 
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Progress:
-        """Make it for *crawler*."""
-        return cls(crawler)
-
     def _opened(self) -> None:
-        total = len(getattr(self.crawler.spider, "candidates", ()))
+        total = len(spider_of(self.crawler).candidates)
         if total < 2:
             return
         from tqdm import tqdm

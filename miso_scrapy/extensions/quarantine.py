@@ -9,14 +9,14 @@ from typing import Any
 
 from scrapy import signals
 from scrapy.crawler import Crawler
-from scrapy.exceptions import NotConfigured
 from scrapy.http import Response
 
 from miso_scrapy.archive import quarantine
 from miso_scrapy.archive.identity import Kind
 from miso_scrapy.archive.record import Filed
+from miso_scrapy.components import Component
 from miso_scrapy.exceptions import Dropped
-from miso_scrapy.extensions.connections import Archive
+from miso_scrapy.extensions.connections import Connections
 from miso_scrapy.feed.fingerprint import fingerprint
 from miso_scrapy.feed.shape import is_simulated
 from miso_scrapy.items import Snapshot
@@ -27,7 +27,7 @@ from miso_scrapy.store import StoreUnavailable
 logger = logging.getLogger(__name__)
 
 
-class Quarantine:
+class Quarantine(Component):
     """Keep the body of each invalid candidate, and of an uncovered one whose content is not stored.
 
     What `scrapy requeue` has filed leaves the quarantine. ``miso/left_in_quarantine`` counts what does
@@ -35,9 +35,7 @@ class Quarantine:
     """
 
     def __init__(self, crawler: Crawler) -> None:
-        if not crawler.settings.getdict("ITEM_PIPELINES"):
-            raise NotConfigured  # scrapy check files nothing
-        self.crawler = crawler
+        super().__init__(crawler)
         self._kept: set[str] = set()
         self._taken = 0
         """How many bodies stay, as their candidates are registered with other content."""
@@ -45,15 +43,10 @@ class Quarantine:
         crawler.signals.connect(self._scraped, signal=signals.item_scraped)
         crawler.signals.connect(self._closed, signal=signals.spider_closed)
 
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Quarantine:
-        """Make it for *crawler*."""
-        return cls(crawler)
-
     @property
-    def archive(self) -> Archive:
+    def connections(self) -> Connections:
         """The run's connections."""
-        return Archive.of(self.crawler)
+        return Connections.of(self.crawler)
 
     async def _dropped(self, item: Any, exception: BaseException) -> None:
         if not isinstance(item, Snapshot) or not isinstance(exception, Dropped):
@@ -67,7 +60,7 @@ class Quarantine:
         try:
             if await self._belongs(item, exception.outcome):
                 if is_simulated(item.data):  # invalid, so that the pipelines did not compare it
-                    await self.archive.identify(Kind.SIMULATED)
+                    await self.connections.identify(Kind.SIMULATED)
                 await self._keep(item, str(exception))
         except (StoreUnavailable, RegistryUnavailable) as error:
             logger.error("lost %s: its body cannot be kept: %s", item.identifier, error)
@@ -77,7 +70,7 @@ class Quarantine:
             return True
         if outcome != Outcome.UNCOVERED:
             return False
-        registry = self.archive.registry
+        registry = self.connections.registry
         if registry is None:
             return True
         try:
@@ -90,14 +83,14 @@ class Quarantine:
         if name in self._kept:
             return
         self._kept.add(name)
-        registry = self.archive.registry
+        registry = self.connections.registry
         with contextlib.suppress(RegistryUnavailable):
             if registry is not None and await registry.is_quarantined(name):
                 return
         try:
             key = await asyncio.to_thread(
                 quarantine.keep,
-                self.archive.store,
+                self.connections.store,
                 item.body,
                 reason,
                 identifier=item.identifier,
@@ -132,12 +125,12 @@ class Quarantine:
 
     async def _let_go(self, key: str) -> None:
         try:
-            await asyncio.to_thread(self.archive.store.delete, key)
+            await asyncio.to_thread(self.connections.store.delete, key)
             self.crawler.stats.inc_value(LEFT_IN_QUARANTINE, -1)
-            if self.archive.registry is not None:
-                await self.archive.registry.unquarantine(quarantine.hash_in(key))
+            if self.connections.registry is not None:
+                await self.connections.registry.unquarantine(quarantine.hash_in(key))
         except (StoreUnavailable, RegistryUnavailable) as error:
             logger.error("%s is filed and still in quarantine: %s", self._locate(key), error)
 
     def _locate(self, key: str) -> str:
-        return self.archive.store.locate(key)
+        return self.connections.store.locate(key)

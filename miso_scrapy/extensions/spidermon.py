@@ -6,12 +6,10 @@ import logging
 from typing import Any
 
 from scrapy import Spider
-from scrapy.crawler import Crawler
-from scrapy.exceptions import NotConfigured
 from spidermon.contrib.scrapy.extensions import Spidermon
 from spidermon.contrib.scrapy.runners import SpiderMonitorResult, SpiderMonitorRunner
 
-from miso_scrapy.extensions.connections import Archive
+from miso_scrapy.extensions.connections import Connections
 
 logger = logging.getLogger(__name__)
 
@@ -19,17 +17,9 @@ logger = logging.getLogger(__name__)
 class Monitors(Spidermon):
     """Spidermon, which runs the monitors once the stats say what is owed."""
 
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Monitors:
-        """Make it for *crawler*."""
-        if not crawler.settings.getdict("ITEM_PIPELINES"):
-            raise NotConfigured  # scrapy check files nothing
-        extension: Monitors = super().from_crawler(crawler)
-        return extension
-
     async def spider_closed(self, spider: Spider) -> None:
         """Run the monitors."""
-        await Archive.of(self.crawler).settled.wait()
+        await Connections.of(self.crawler).settled.wait()
         super().spider_closed(spider)
 
     def _run_suites(self, spider: Spider, suites: list[Any]) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 from scrapy import signals
 from scrapy.crawler import Crawler
-from scrapy.exceptions import NotConfigured
 
 from miso_scrapy.archive.record import Filed
+from miso_scrapy.components import Component
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.stats import (
     CANDIDATES,
@@ -28,7 +28,7 @@ from miso_scrapy.text.wording import count, spell
 logger = logging.getLogger(__name__)
 
 
-class Summary:
+class Summary(Component):
     """Log candidates, their outcomes, bytes stored, requests, the newest snapshot's age, what is owed,
     and what `scrapy requeue` leaves.
 
@@ -36,17 +36,10 @@ class Summary:
     """
 
     def __init__(self, crawler: Crawler) -> None:
-        if not crawler.settings.getdict("ITEM_PIPELINES"):
-            raise NotConfigured  # scrapy check files nothing
-        self.crawler = crawler
+        super().__init__(crawler)
         crawler.signals.connect(self._scraped, signal=signals.item_scraped)
         # After spider_closed, whose handlers settle what is owed.
         crawler.signals.connect(self._stopped, signal=signals.engine_stopped)
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Summary:
-        """Make it for *crawler*."""
-        return cls(crawler)
 
     def _scraped(self, item: Any) -> None:
         if isinstance(item, Filed) and not item.adopted:

@@ -6,6 +6,7 @@ import logging
 
 from scrapy.crawler import Crawler
 
+from miso_scrapy.components import Component
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.feed.coverage import covers
 from miso_scrapy.feed.ref_id import parse_ref_id
@@ -16,17 +17,13 @@ from miso_scrapy.stats import Outcome
 logger = logging.getLogger(__name__)
 
 
-class CoveragePipeline:
+class CoveragePipeline(Component):
     """Drop a snapshot that does not cover its candidate; or mark it, if MISO_REQUIRE_COVERAGE=0."""
 
     def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler)
         self.required = Options.from_settings(crawler.settings).require_coverage
         self._warned = False
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> CoveragePipeline:
-        """Make it for *crawler*."""
-        return cls(crawler)
 
     def process_item(self, item: Snapshot) -> Snapshot:
         """Return *item*, or drop it as uncovered."""

@@ -7,8 +7,9 @@ from typing import Any
 
 from scrapy.crawler import Crawler
 
+from miso_scrapy.components import Component
 from miso_scrapy.exceptions import Dropped
-from miso_scrapy.extensions.connections import Archive
+from miso_scrapy.extensions.connections import Connections
 from miso_scrapy.feed.fingerprint import fingerprint
 from miso_scrapy.items import Snapshot
 from miso_scrapy.registry.client import RegistryUnavailable, Step
@@ -18,18 +19,14 @@ from miso_scrapy.store import StoreUnavailable
 _WAIT = 0.1
 
 
-class DedupePipeline:
+class DedupePipeline(Component):
     """Take the fingerprint, and bring the content into the candidate's claim."""
 
     def __init__(self, crawler: Crawler) -> None:
-        self.archive = Archive.of(crawler)
+        super().__init__(crawler)
+        self.connections = Connections.of(crawler)
         self._last: tuple[Any, str] = (None, "")
         """The last snapshot and its fingerprint."""
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> DedupePipeline:
-        """Make it for *crawler*."""
-        return cls(crawler)
 
     async def process_item(self, item: Snapshot) -> Snapshot:
         """Return *item* with its fingerprint and home, or drop it as a duplicate."""
@@ -37,14 +34,14 @@ class DedupePipeline:
             self._last = item.data, fingerprint(item.data)
         item.fingerprint = self._last[1]
         item.home = item.identifier
-        if self.archive.registry is None:
+        if self.connections.registry is None:
             return item
         # A living worker's lease never runs out: were two to wait for one another, one must give up.
-        patience = asyncio.get_running_loop().time() + 2 * self.archive.options.claim_ttl
+        patience = asyncio.get_running_loop().time() + 2 * self.connections.options.claim_ttl
         try:
             while True:
-                step, about = await self.archive.registry.hold(
-                    item.identifier, item.token, item.fingerprint, force=self.archive.force
+                step, about = await self.connections.registry.hold(
+                    item.identifier, item.token, item.fingerprint, force=self.connections.force
                 )
                 match step:
                     case Step.STORE:
@@ -64,20 +61,20 @@ class DedupePipeline:
                         await asyncio.sleep(_WAIT)
                     case Step.LOST:
                         # This process stood still for longer than its lease; or there was no claim.
-                        step, item.token = await self.archive.claim(item.identifier)
+                        step, item.token = await self.connections.claim(item.identifier)
                         match step:
                             case Step.REGISTERED:
                                 raise await self._registered(item)
                             case Step.HELD:
                                 await asyncio.sleep(_WAIT)
         except (RegistryUnavailable, StoreUnavailable) as error:
-            self.archive.stop(error)
+            self.connections.stop(error)
             raise Dropped(Outcome.FAILED, "not filed, as the run ends here") from None
 
     async def _registered(self, item: Snapshot) -> Dropped:
         """Return how *item* ends, whose candidate is registered already."""
-        assert self.archive.registry is not None
-        if item.quarantined and not await self.archive.registry.stored_as(item.fingerprint):
+        assert self.connections.registry is not None
+        if item.quarantined and not await self.connections.registry.stored_as(item.fingerprint):
             reason = "registered with other content; this stays in quarantine"
             return Dropped(Outcome.SKIPPED, reason, log_level="INFO")
         return Dropped(Outcome.DUPLICATE, "filed by another run", log_level="INFO")

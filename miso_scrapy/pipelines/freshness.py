@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from scrapy.crawler import Crawler
 
+from miso_scrapy.components import Component
 from miso_scrapy.feed.ref_id import iso_utc, parse_ref_id
 from miso_scrapy.items import Snapshot
 from miso_scrapy.stats import BEHIND_SECONDS, NEWEST_INTERVAL
 
 
-class FreshnessPipeline:
+class FreshnessPipeline(Component):
     """Keep the newest interval that the feed gave, and how far the clock had gone on from it.
 
     Of every valid snapshot, whatever becomes of it: a feed that stands still gives duplicates, and
@@ -17,12 +18,8 @@ class FreshnessPipeline:
     """
 
     def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler)
         self.stats = crawler.stats
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> FreshnessPipeline:
-        """Make it for *crawler*."""
-        return cls(crawler)
 
     def process_item(self, item: Snapshot) -> Snapshot:
         """Return *item* as it is."""

@@ -5,36 +5,33 @@ from __future__ import annotations
 from scrapy.crawler import Crawler
 
 from miso_scrapy.archive.identity import WrongArchive, kind_of
+from miso_scrapy.components import Component
 from miso_scrapy.exceptions import Dropped
-from miso_scrapy.extensions.connections import Archive
+from miso_scrapy.extensions.connections import Connections
 from miso_scrapy.items import Snapshot
 from miso_scrapy.registry.client import RegistryUnavailable
 from miso_scrapy.stats import Outcome
 from miso_scrapy.store import StoreUnavailable
 
 
-class IdentityPipeline:
+class IdentityPipeline(Component):
     """Give the archive its identity with the first snapshot; end the run at one of the other kind."""
 
     def __init__(self, crawler: Crawler) -> None:
-        self.archive = Archive.of(crawler)
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> IdentityPipeline:
-        """Make it for *crawler*."""
-        return cls(crawler)
+        super().__init__(crawler)
+        self.connections = Connections.of(crawler)
 
     async def process_item(self, item: Snapshot) -> Snapshot:
         """Return *item* if it is of the archive's kind."""
         try:
-            await self.archive.identify(kind_of(item.data))
+            await self.connections.identify(kind_of(item.data))
         except (WrongArchive, RegistryUnavailable) as error:
-            self.archive.stop(error)
+            self.connections.stop(error)
             # What is wrong with the archive is wrong for all candidates, and said once.
             level = "DEBUG" if isinstance(error, WrongArchive) else "ERROR"
             raise Dropped(
                 Outcome.FAILED, "not filed, as the run ends here", log_level=level
             ) from None
         except StoreUnavailable as error:
-            raise self.archive.refused(error) from None
+            raise self.connections.refused(error) from None
         return item

@@ -8,28 +8,25 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
 from miso_scrapy.archive.record import Filed
-from miso_scrapy.extensions.connections import Archive
+from miso_scrapy.components import Component
+from miso_scrapy.extensions.connections import Connections
 from miso_scrapy.registry.client import RegistryUnavailable
 
 
-class NotifyPipeline:
+class NotifyPipeline(Component):
     """Send each stored file's message; what cannot be sent waits in the outbox."""
 
     def __init__(self, crawler: Crawler) -> None:
-        self.archive = Archive.of(crawler)
-        if not self.archive.options.kafka_topic:
+        super().__init__(crawler)
+        self.connections = Connections.of(crawler)
+        if not self.connections.options.kafka_topic:
             raise NotConfigured  # without a message: nobody need be told at each run
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> NotifyPipeline:
-        """Make it for *crawler*."""
-        return cls(crawler)
 
     async def process_item(self, item: Filed) -> Filed:
         """Return *item*, announced or owed."""
-        notifier, registry = self.archive.notifier, self.archive.registry
+        notifier, registry = self.connections.notifier, self.connections.registry
         assert notifier is not None
-        message = self.archive.message(item)
+        message = self.connections.message(item)
         acknowledged = await notifier.send([(item.identifier, message)])
         if registry is None:
             notifier.lost += not acknowledged

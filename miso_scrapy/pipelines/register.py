@@ -5,36 +5,33 @@ from __future__ import annotations
 from scrapy.crawler import Crawler
 
 from miso_scrapy.archive.record import Filed
+from miso_scrapy.components import Component
 from miso_scrapy.exceptions import Dropped
-from miso_scrapy.extensions.connections import Archive
+from miso_scrapy.extensions.connections import Connections
 from miso_scrapy.registry.client import RegistryUnavailable
 from miso_scrapy.stats import Outcome
 
 
-class RegisterPipeline:
+class RegisterPipeline(Component):
     """Tell the registry, only now."""
 
     def __init__(self, crawler: Crawler) -> None:
-        self.archive = Archive.of(crawler)
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> RegisterPipeline:
-        """Make it for *crawler*."""
-        return cls(crawler)
+        super().__init__(crawler)
+        self.connections = Connections.of(crawler)
 
     async def process_item(self, item: Filed) -> Filed:
         """Return *item*, registered."""
-        if self.archive.registry is None:
+        if self.connections.registry is None:
             return item
         try:
-            await self.archive.registry.commit(
+            await self.connections.registry.commit(
                 item.identifier,
                 item.fingerprint,
-                self.archive.message(item),
+                self.connections.message(item),
                 candidate=item.also or None,
             )
         except RegistryUnavailable as error:
-            self.archive.stop(error)
+            self.connections.stop(error)
             raise Dropped(
                 Outcome.FAILED, f"stored at {item.location}; the next run registers it"
             ) from None

@@ -6,6 +6,7 @@ import logging
 
 from scrapy.crawler import Crawler
 
+from miso_scrapy.components import Component
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.feed.rows import RowReader
 from miso_scrapy.items import Snapshot
@@ -14,23 +15,19 @@ from miso_scrapy.stats import EMPTY_SNAPSHOTS, UNUSED_ROWS
 logger = logging.getLogger(__name__)
 
 
-class RowsPipeline:
+class RowsPipeline(Component):
     """Count the rows that readers will not use, and the snapshots without rows; warn once of each kind.
 
     They are filed all the same: nothing that the feed said is lost.
     """
 
     def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler)
         self.stats = crawler.stats
         self.stats.inc_value(UNUSED_ROWS, 0)
         self.stats.inc_value(EMPTY_SNAPSHOTS, 0)
         self._reader = RowReader()
         self._told: set[str] = set()
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> RowsPipeline:
-        """Make it for *crawler*."""
-        return cls(crawler)
 
     def process_item(self, item: Snapshot) -> Snapshot:
         """Return *item* as it is."""

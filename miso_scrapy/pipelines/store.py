@@ -8,8 +8,9 @@ from scrapy.crawler import Crawler
 
 from miso_scrapy.archive.document import UnreadableDocument, collection_metadata, key_of, pack
 from miso_scrapy.archive.record import Filed, filed_from
+from miso_scrapy.components import Component
 from miso_scrapy.exceptions import Dropped
-from miso_scrapy.extensions.connections import Archive
+from miso_scrapy.extensions.connections import Connections
 from miso_scrapy.feed.candidate import candidate_of
 from miso_scrapy.feed.coverage import covers
 from miso_scrapy.feed.ref_id import iso_utc, parse_ref_id
@@ -18,20 +19,16 @@ from miso_scrapy.stats import Outcome
 from miso_scrapy.store import Stored, StoreUnavailable
 
 
-class StorePipeline:
+class StorePipeline(Component):
     """File a snapshot. What is there already stays, and is adopted, unless the run is forced."""
 
     def __init__(self, crawler: Crawler) -> None:
-        self.archive = Archive.of(crawler)
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> StorePipeline:
-        """Make it for *crawler*."""
-        return cls(crawler)
+        super().__init__(crawler)
+        self.connections = Connections.of(crawler)
 
     async def process_item(self, item: Snapshot) -> Filed:
         """Return the record of what is filed now, or drop the candidate as failed."""
-        store, key = self.archive.store, key_of(item.home)
+        store, key = self.connections.store, key_of(item.home)
         candidate = candidate_of(item.home)
         covered = item.covered
         if item.home != item.identifier:
@@ -48,7 +45,7 @@ class StorePipeline:
         labels = {"fingerprint": item.fingerprint, "source-ref-id": item.source_ref_id or ""}
         try:
             stored = await asyncio.to_thread(
-                store.put, key, body, labels, overwrite=self.archive.force
+                store.put, key, body, labels, overwrite=self.connections.force
             )
             filed = (
                 Filed(
@@ -68,14 +65,14 @@ class StorePipeline:
                 else await self._adopt(item, key, stored, body)
             )
         except StoreUnavailable as error:
-            raise self.archive.refused(error) from None
-        self.archive.refusals = 0
+            raise self.connections.refused(error) from None
+        self.connections.refusals = 0
         if item.home != item.identifier:
             filed.also = item.identifier
         return filed
 
     async def _adopt(self, item: Snapshot, key: str, stored: Stored, ours: bytes) -> Filed:
-        there = await asyncio.to_thread(self.archive.store.get, key)
+        there = await asyncio.to_thread(self.connections.store.get, key)
         try:
             if there is None:
                 raise UnreadableDocument("it is gone again")

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import AsyncIterator
 
 from scrapy import Request
-from scrapy.crawler import Crawler
 
-from miso_scrapy.extensions.connections import Archive
+from miso_scrapy.components import Component
+from miso_scrapy.extensions.connections import Connections
 from miso_scrapy.registry.client import RegistryUnavailable, Step
 from miso_scrapy.signals import candidate_skipped
 from miso_scrapy.stats import CANDIDATES, Outcome
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 _WAIT = 0.1
 
 
-class ClaimMiddleware:
+class ClaimMiddleware(Component):
     """Let a candidate's request through once the candidate is claimed.
 
     Registered candidates are counted as skipped; but a request with ``fetched`` in its meta goes on,
@@ -29,21 +29,9 @@ class ClaimMiddleware:
     held are asked for again while there is nothing else to do, and taken over if the lease runs out.
     """
 
-    def __init__(self, crawler: Crawler) -> None:
-        self.crawler = crawler
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> ClaimMiddleware:
-        """Make it for *crawler*."""
-        return cls(crawler)
-
     async def process_start(self, start: AsyncIterator[Request]) -> AsyncIterator[Request]:
         """Yield the requests of *start* whose candidates are this worker's."""
-        archive = self.crawler.get_extension(Archive)
-        if archive is None:  # scrapy check
-            async for request in start:
-                yield request
-            return
+        archive = Connections.of(self.crawler)
         held: deque[Request] = deque()
         coming: asyncio.Task[Request | None] | None = None
         ended = False
@@ -72,7 +60,7 @@ class ClaimMiddleware:
             if coming:
                 coming.cancel()
 
-    async def _claim(self, archive: Archive, wanted: Request) -> Step:
+    async def _claim(self, archive: Connections, wanted: Request) -> Step:
         """Claim the candidate; count it where it ends here."""
         if archive.registry is None:
             return Step.CLAIMED

@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import Any
 
-from scrapy import Request, Spider, signals
+from scrapy import Request, signals
 from scrapy.http import Response
 
 from miso_scrapy.archive import quarantine
+from miso_scrapy.components import ArchiveSpider
 from miso_scrapy.exceptions import Dropped
-from miso_scrapy.extensions.connections import Archive
+from miso_scrapy.extensions.connections import Connections
 from miso_scrapy.feed.candidate import candidate_of, floor_to_interval
 from miso_scrapy.feed.coverage import covers
 from miso_scrapy.feed.ref_id import parse_ref_id
@@ -26,7 +27,7 @@ from miso_scrapy.stats import LEFT_IN_QUARANTINE, Outcome
 from miso_scrapy.store import AccessDenied, StoreUnavailable
 
 
-class MisoRequeueSpider(Spider):
+class MisoRequeueSpider(ArchiveSpider):
     """Send every body in quarantine through the pipelines again: what now validates is filed."""
 
     name = "miso_requeue"
@@ -40,7 +41,7 @@ class MisoRequeueSpider(Spider):
 
         As items, they would pass the engine by: nothing would hold them back, or wait for them.
         """
-        store = Archive.of(self.crawler).store
+        store = Connections.of(self.crawler).store
         try:
             there = await asyncio.to_thread(lambda: list(store.entries(quarantine.QUARANTINE)))
             keys = [entry.key for entry in there if quarantine.is_body(entry.key)]
@@ -57,7 +58,7 @@ class MisoRequeueSpider(Spider):
                         cb_kwargs={"snapshot": snapshot},
                     )
         except StoreUnavailable as error:
-            Archive.of(self.crawler).stop(error)
+            Connections.of(self.crawler).stop(error)
 
     def parse(self, response: Response, snapshot: Snapshot) -> Iterator[Snapshot]:
         """Yield *snapshot*, as the feed's own spider does."""
@@ -65,7 +66,7 @@ class MisoRequeueSpider(Spider):
         yield snapshot
 
     def _read(self, key: str) -> Snapshot | None:
-        store = Archive.of(self.crawler).store
+        store = Connections.of(self.crawler).store
         try:
             if (body := store.get(key)) is None:  # gone since it was listed
                 self.crawler.stats.inc_value(LEFT_IN_QUARANTINE, -1)

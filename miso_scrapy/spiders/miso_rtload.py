@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scrapy import Request, Spider, signals
+from scrapy import Request, signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import (
     CannotResolveHostError,
@@ -23,6 +23,7 @@ from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
 
+from miso_scrapy.components import ArchiveSpider
 from miso_scrapy.downloadermiddlewares.feed_access import NotAsked
 from miso_scrapy.downloadhandlers.https import UntrustedServer
 from miso_scrapy.exceptions import Dropped
@@ -43,7 +44,7 @@ from miso_scrapy.text.masking import masked_url
 _AGAIN = "run the same range again"
 
 
-class MisoRtloadSpider(Spider):
+class MisoRtloadSpider(ArchiveSpider):
     """Ask the feed for each candidate from *start* to *end*.
 
     ``-a start=`` and ``-a end=``: see :func:`~miso_scrapy.feed.candidate.parse_range`.
