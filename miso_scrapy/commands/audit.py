@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from miso_scrapy.archive.identity import Kind
-from miso_scrapy.commands.dataset_command import DatasetCommand, progress
+from miso_scrapy.cli.dataset_command import DatasetCommand, progress
 from miso_scrapy.dataset.audit import DayAudit, Total, audit, total, within
 from miso_scrapy.dataset.days import DayFiles, DayRange, read, with_empty_days
 from miso_scrapy.dataset.faults import Faults

@@ -8,7 +8,7 @@ import sys
 
 from scrapy.commands.check import Command as CheckCommand
 
-from miso_scrapy.commands import StrictUsage
+from miso_scrapy.cli.usage import StrictUsage
 from miso_scrapy.commands.crawl import check_run
 from miso_scrapy.downloadermiddlewares import feed_access
 from miso_scrapy.spiders.miso_rtload import MisoRtloadSpider

@@ -8,7 +8,7 @@ from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.settings import BaseSettings
 from scrapy.spiderloader import get_spider_loader
 
-from miso_scrapy.commands import StrictUsage, usage_error
+from miso_scrapy.cli.usage import StrictUsage, usage_error
 from miso_scrapy.notifications.kafka import security_options
 from miso_scrapy.options import Options
 from miso_scrapy.stats import exit_status

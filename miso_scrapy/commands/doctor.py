@@ -6,7 +6,7 @@ import argparse
 
 from scrapy.commands import ScrapyCommand
 
-from miso_scrapy.commands import StrictUsage
+from miso_scrapy.cli.usage import StrictUsage
 
 
 class Command(StrictUsage, ScrapyCommand):

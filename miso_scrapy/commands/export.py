@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from miso_scrapy.archive.identity import Kind
-from miso_scrapy.commands.dataset_command import DatasetCommand, progress
+from miso_scrapy.cli.dataset_command import DatasetCommand, progress
 from miso_scrapy.dataset.days import DayFiles, DayRange
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.options import local_path

@@ -13,7 +13,7 @@ from scrapy.commands import ScrapyCommand
 from miso_scrapy.archive import quarantine
 from miso_scrapy.archive.document import ROOT, UnreadableDocument
 from miso_scrapy.archive.record import Filed, filed_from, identifier_in
-from miso_scrapy.commands import StrictUsage, usage_error
+from miso_scrapy.cli.usage import StrictUsage, usage_error
 from miso_scrapy.connections.binding import rebind
 from miso_scrapy.connections.open import open_registry, open_store
 from miso_scrapy.logs.terminal import bar_size

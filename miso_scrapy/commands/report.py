@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from miso_scrapy.archive.identity import Kind
-from miso_scrapy.commands.dataset_command import DatasetCommand, progress
+from miso_scrapy.cli.dataset_command import DatasetCommand, progress
 from miso_scrapy.dataset.audit import DayAudit, audit, within
 from miso_scrapy.dataset.days import DayFiles, DayRange, read, with_empty_days
 from miso_scrapy.dataset.faults import Faults

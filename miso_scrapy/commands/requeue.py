@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from miso_scrapy.commands import StrictUsage
+from miso_scrapy.cli.usage import StrictUsage
 from miso_scrapy.commands.crawl import Command as CrawlCommand
 from miso_scrapy.spiders.miso_requeue import MisoRequeueSpider
 

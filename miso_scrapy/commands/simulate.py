@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from scrapy.commands import ScrapyCommand
 
-from miso_scrapy.commands import StrictUsage, usage_error
+from miso_scrapy.cli.usage import StrictUsage, usage_error
 from miso_scrapy.options import local_path
 from miso_scrapy.text.wording import count
 

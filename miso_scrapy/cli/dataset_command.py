@@ -14,7 +14,7 @@ from scrapy.commands import ScrapyCommand
 
 from miso_scrapy.archive.document import ROOT
 from miso_scrapy.archive.identity import Kind, archive_kind
-from miso_scrapy.commands import StrictUsage, usage_error
+from miso_scrapy.cli.usage import StrictUsage, usage_error
 from miso_scrapy.connections.open import open_store
 from miso_scrapy.dataset.days import DayFiles, DayRange, days
 from miso_scrapy.dataset.faults import Faults

@@ -1,0 +1,1 @@
+"""What the commands have in common. Scrapy takes each class below commands/ for a command."""
