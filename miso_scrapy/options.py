@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from scrapy.settings import BaseSettings
+from w3lib.url import safe_url_string
 
 from miso_scrapy import settings as defaults
 from miso_scrapy.network.tls import check_ca_file
@@ -139,7 +140,7 @@ def _flag(settings: BaseSettings, name: str) -> bool:
 def _positive(settings: BaseSettings, name: str) -> float:
     number = _number(settings, name)
     if number == 0:
-        raise ValueError(f"{name}={settings.get(name)!r} is no positive number")
+        raise ValueError(f"{name}={settings.get(name)!r} must be a number greater than 0")
     return number
 
 
@@ -150,7 +151,7 @@ def _number(settings: BaseSettings, name: str) -> float:
     except (TypeError, ValueError):
         number = -1
     if not 0 <= number < 1e9:
-        raise ValueError(f"{name}={text!r} is no positive number")
+        raise ValueError(f"{name}={text!r} must be a number, 0 or more")
     return number
 
 
@@ -163,7 +164,8 @@ def _whole(settings: BaseSettings, name: str) -> int:
 
 def _min_interval(settings: BaseSettings, api_url: str) -> float:
     seconds = _number(settings, "MISO_MIN_INTERVAL")
-    host = (urlsplit(api_url).hostname or "").rstrip(".")
+    # As Scrapy asks it: other spellings of the host are MISO's, too.
+    host = (urlsplit(safe_url_string(api_url)).hostname or "").rstrip(".")
     if seconds < MISO_ASKS and (host == MISO or host.endswith(f".{MISO}")):
         raise ValueError(
             f"MISO_MIN_INTERVAL={settings.get('MISO_MIN_INTERVAL')!r} must be at least {MISO_ASKS} "

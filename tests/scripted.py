@@ -87,7 +87,9 @@ def live_body(feed):
 @contextlib.contextmanager
 def started(cwd, environment, *args):
     """Start `scrapy crawl miso_rtload ARGS...`: a process with its output, as text, in `.stdout`."""
-    process = preloaded.Popen(
+    # What is loaded first of all needs an interpreter of its own.
+    popen = subprocess.Popen if "LD_PRELOAD" in environment else preloaded.Popen
+    process = popen(
         [SCRAPY, "crawl", "miso_rtload", *args],
         cwd=cwd,
         env=environment,

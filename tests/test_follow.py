@@ -133,6 +133,46 @@ def test_a_clock_that_jumps_fetches_what_is_overdue_at_once_and_nothing_twice(
     assert [path[-14:-8] for path in archive.files()] == ["130000", "130500", "131000", "131500"]
 
 
+@faketime
+def test_after_a_failure_a_followed_range_goes_on_with_its_next_candidate(
+    feed, environment, archive, valkey, tmp_path
+):
+    feed.set(clock="2025-12-05T12:30:00+00:00", advance=5, faults=["status=404*1"])
+    clock = tmp_path / "clock"
+
+    def jump(instant):
+        later = clock.with_suffix(".later")
+        later.write_text(f"@2025-12-05 {instant}:00\n")
+        later.replace(clock)
+
+    jump("12:30")
+    env = {
+        **environment,
+        "REDIS_URL": valkey.url,
+        "MISO_MIN_INTERVAL": "1",
+        "TZ": "UTC",
+        "LD_PRELOAD": _libfaketime(),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    some = ("-a", "start=2025-12-05T12:20", "-a", "end=2025-12-05T12:35")
+    with started(tmp_path, env, *some) as process:
+        said = read_until(process, "failed 2 candidates")
+        assert "realtime_total_load_20251205_122000.json to " in said[-1]
+        jump("12:32")
+        read_until(process, " stored realtime_total_load_20251205_123000")
+        jump("12:37")
+        read_until(process, "4 candidates: ")
+        process.wait(20)
+    assert process.returncode == 1
+    assert len(feed.requests) in (
+        2,
+        3,
+    )  # the last one may be served by the answer of the one before
+    assert archive.files()[0][-14:-8] == "123000"
+
+
 def test_an_overdue_range_is_not_waited_for(crawl, feed):
     start = floor_to_interval(datetime.now(UTC)) - timedelta(minutes=5)
     feed.set(clock=start.isoformat(), advance=5)

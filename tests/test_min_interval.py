@@ -11,7 +11,7 @@ from email.utils import format_datetime
 import pytest
 
 from tests.conftest import Run
-from tests.scripted import Scripted, live_body, started, wait_for
+from tests.scripted import Scripted, live_body, read_until, started, wait_for
 
 CLOCK = "2025-12-05T12:35:00+00:00"
 JSON = {"Content-Type": "application/json"}
@@ -349,6 +349,75 @@ def test_redirections_in_a_circle_ask_no_link_twice(ask, back):
     assert (run.status, run.outcomes) == (1, {"failed": 60})
     (line,) = errors(run)
     assert "redirections in a circle" in line
+
+
+@pytest.mark.parametrize("to", ["", "#part"], ids=["itself", "a part of itself"])
+def test_a_redirection_to_the_same_link_is_not_followed(ask, to):
+    location = f"/api/RealTimeTotalLoad{to}"
+    with Scripted(lambda _: (302, {"Location": location}, b"")) as server:
+        run = ask(server, **FEW)
+        assert polite(server, 1)
+    assert (run.status, run.outcomes) == (1, {"failed": 6})
+
+
+def test_a_failure_behind_a_redirection_is_told_in_one_line(ask):
+    def answer(request):
+        return (404, {}, b"") if request.path == "/new" else (301, {"Location": "/new"}, b"")
+
+    with Scripted(answer) as server:
+        run = ask(server, **HOUR)
+        assert len(server.requests) == 2
+    (line,) = errors(run)
+    assert "failed 60 candidates" in line
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (302, {"Location": "/new", "Retry-After": "3600"}, b""),
+        (429, {"Retry-After": "3600", "Content-Length": "100"}, b"cut off"),
+    ],
+    ids=["a redirection", "a body that is cut off"],
+)
+def test_retry_after_of_any_answer_is_kept(ask, answer):
+    with Scripted(lambda _: answer) as server:
+        server.server.RequestHandlerClass.protocol_version = "HTTP/1.0"  # closes the connection
+        runs = [ask(server, interval=0.1, **FEW) for _ in range(2)]
+        assert len(server.requests) == 1
+    for run in runs:
+        assert (run.status, run.outcomes) == (1, {})
+        assert "asks not to be asked before " in run.log
+
+
+# --- Several requests at once, and a slow feed ------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_several_requests_at_once_keep_the_interval(ask, body, status):
+    with Scripted(lambda _: (status, JSON, body)) as server:
+        run = ask(server, interval=1, env={"CONCURRENT_REQUESTS": "8", "RETRY_TIMES": "2"}, **HOUR)
+        assert polite(server, 1 if status == 200 else 3, interval=1)
+    assert sum(run.outcomes.values()) == 60
+
+
+def test_a_feed_that_is_slower_than_the_interval_is_asked_once_for_all(ask, feed):
+    feed.set(clock=CLOCK, faults=["delay=3"])
+    run = ask(feed, interval=2, **FEW)
+    assert run.outcomes == {"stored": 1, "duplicate": 5}
+    assert len(feed.requests) == 1
+
+
+@pytest.mark.parametrize(("seconds", "waits"), [("299", True), ("301", False)])
+def test_a_run_waits_for_five_minutes_and_no_longer(body, environment, tmp_path, seconds, waits):
+    args = [part for item in NOON.items() for part in ("-a", "=".join(item))]
+    with Scripted(lambda _: (503, {"Retry-After": seconds}, b"")) as server:
+        env = {**environment, "MISO_API_URL": server.url, "MISO_MIN_INTERVAL": "1"}
+        with started(tmp_path, env, *args) as process:
+            read_until(process, "The feed is asked in 299 s" if waits else "The run ends here")
+            process.terminate()
+            process.communicate(timeout=60)
+        assert len(server.requests) == 1
+    assert process.returncode == 1
 
 
 # --- Restarts, and commands that only look ----------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import re
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
+from urllib.parse import urldefrag, urljoin
 
 from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 
@@ -29,7 +30,7 @@ from miso_scrapy.connections.open import connect_registry, feed_turns, open_regi
 from miso_scrapy.extensions.mistyped_settings import warnings_about
 from miso_scrapy.feed.ref_id import iso_utc, parse_ref_id
 from miso_scrapy.feed.shape import ARRAYS, NotJSON, decode, error_in, normalise
-from miso_scrapy.feed.turns import PATIENCE, Answer, Shared, Turn, Wait, retry_after
+from miso_scrapy.feed.turns import PATIENCE, REFUSED, Answer, Shared, Turn, Wait, retry_after
 from miso_scrapy.feed.validation import problem
 from miso_scrapy.network.tls import client_context, explain_refusal
 from miso_scrapy.notifications.kafka import security_options
@@ -135,12 +136,13 @@ def findings(settings: BaseSettings) -> Iterator[Finding]:
 
 
 def _feed(settings: BaseSettings, options: Options) -> Iterator[Finding]:
+    importlib.import_module("aiohttp")  # first, as it takes longer than a turn may wait
     with asyncio.Runner() as runner:
         try:
             registry = connect_registry(options, options.redis_url) if options.redis_url else None
             turns = feed_turns(options, registry)
             step = runner.run(turns.ask())
-            if isinstance(step, Wait) and step.seconds <= PATIENCE:
+            if isinstance(step, Wait) and not _too_long(step):
                 why = f"at most one request in {options.min_interval:g} s"
                 if step.held_off_until:
                     why = "the feed asks for that with Retry-After"
@@ -148,9 +150,9 @@ def _feed(settings: BaseSettings, options: Options) -> Iterator[Finding]:
                 yield Finding("feed", Result.NOTE, what)
                 step = runner.run(_wait(turns))
             answer = runner.run(_answer(settings, turns, step))
-        except RegistryUnavailable:  # whose own check says why
-            what = "not asked: without the registry it is not known when it may be asked"
-            fix = "put the registry right and run this again: it then checks MISO_API_URL"
+        except RegistryUnavailable as error:
+            what = f"not asked, as it is not known when it may be asked: {error}"
+            fix = "put that right and run this again: it then checks MISO_API_URL"
             yield Finding("feed", Result.FAIL, what, fix)
             return
         except _NoAnswer as error:
@@ -205,9 +207,13 @@ class _NoAnswer(Exception):
 
 async def _wait(turns: Turns) -> Turn | Shared | Wait:
     """Return what comes of waiting; a Wait, where that would take longer than a run waits."""
-    while isinstance(step := await turns.ask(), Wait) and step.seconds <= PATIENCE:
+    while isinstance(step := await turns.ask(), Wait) and not _too_long(step):
         await asyncio.sleep(min(step.seconds, _POLL))
     return step
+
+
+def _too_long(wait: Wait) -> bool:
+    return wait.held_off_until is not None and wait.seconds > PATIENCE
 
 
 async def _answer(settings: BaseSettings, turns: Turns, step: Turn | Shared | Wait) -> Answer:
@@ -223,6 +229,7 @@ async def _answer(settings: BaseSettings, turns: Turns, step: Turn | Shared | Wa
     import aiohttp
 
     seconds = settings.getfloat("DOWNLOAD_TIMEOUT")
+    answer = None
     try:
         async with aiohttp.ClientSession(
             headers={**settings["DEFAULT_REQUEST_HEADERS"], "User-Agent": settings["USER_AGENT"]},
@@ -240,9 +247,10 @@ async def _answer(settings: BaseSettings, turns: Turns, step: Turn | Shared | Wa
         ) from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise _NoAnswer(f"{_one_line(error)}; check the network and MISO_API_URL") from error
-    if error_in(answer.body) is None:
+    finally:
+        good = answer if answer and error_in(answer.body) is None else None
         with contextlib.suppress(RegistryUnavailable):
-            await turns.keep(step, answer)
+            await turns.finish(step, good)
     return answer
 
 
@@ -258,11 +266,11 @@ async def _fetch(settings: BaseSettings, session: ClientSession, turns: Turns) -
             and client_context(settings["MISO_CA_FILE"]),
         ) as response:
             value, date = (response.headers.get(name, "") for name in ("Retry-After", "Date"))
-            held_off = retry_after(response.status, value, date)
+            held_off = max(retry_after(value, date), REFUSED if response.status == 403 else 0)
             if held_off:
                 await turns.hold_off(held_off)
-            if 300 < response.status < 400 and "Location" in response.headers:
-                link = urljoin(links[-1], response.headers["Location"])
+            if not held_off and 300 < response.status < 400 and "Location" in response.headers:
+                link = urldefrag(urljoin(links[-1], response.headers["Location"]))[0]
                 if link in links or len(links) > settings.getint("REDIRECT_MAX_TIMES"):
                     raise _NoAnswer("redirections in a circle; check MISO_API_URL")
                 links.append(link)

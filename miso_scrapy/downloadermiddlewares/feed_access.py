@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
+from urllib.parse import urldefrag
 
 from scrapy import Request, signals
 from scrapy.crawler import Crawler
 from scrapy.downloadermiddlewares.retry import get_retry_request
 from scrapy.exceptions import IgnoreRequest
-from scrapy.http import Response
+from scrapy.http import Headers, Response
 from scrapy.spidermiddlewares.httperror import HttpError
 from scrapy.utils.misc import load_object
 
@@ -24,7 +26,7 @@ from miso_scrapy.downloadermiddlewares.decompression import UNREADABLE
 from miso_scrapy.extensions.connections import Connections
 from miso_scrapy.feed.ref_id import iso_utc
 from miso_scrapy.feed.shape import error_in
-from miso_scrapy.feed.turns import PATIENCE, Answer, Shared, Turn, Wait, retry_after, slack
+from miso_scrapy.feed.turns import PATIENCE, REFUSED, Answer, Shared, Turn, Wait, retry_after, slack
 from miso_scrapy.options import Options
 from miso_scrapy.registry.client import Registry, RegistryUnavailable
 from miso_scrapy.registry.feed_turns import Turns
@@ -33,7 +35,7 @@ from miso_scrapy.text.masking import masked_url
 
 logger = logging.getLogger(__name__)
 
-_TURN = "feed_turn"
+_TURN, _RETRY_AFTER = "feed_turn", "feed_retry_after"
 _POLL = 0.2
 
 
@@ -83,6 +85,9 @@ class FeedAccessMiddleware(Component):
         self._link = Request(self.options.api_url).url
         self._answer: Answer | None = None
         self._good_until = 0.0
+        self._asking_until = 0.0
+        """Until when a request of this run may be on its way: only one is at a time."""
+        self._asked_at = -math.inf
         self._problem: str | Exception = ""
         """What was wrong with the last try, which is to be followed by another."""
         self._tries = 0
@@ -90,66 +95,82 @@ class FeedAccessMiddleware(Component):
         self._turns: Turns | None = None
         self._registry: Registry | None = None
         self._ending: asyncio.Future[None] | None = None
+        # Of any answer: also of a redirection, and of one that is cut off.
+        crawler.signals.connect(self._read_retry_after, signal=signals.headers_received)
         crawler.signals.connect(self._closed, signal=signals.spider_closed)
 
-    async def process_request(self, request: Request) -> Response | None:
+    async def process_request(self, request: Request) -> Request | Response | None:
         """Return the answer that is shared, or let the request through, with a turn."""
         if visited := request.meta.get("redirect_urls"):
-            most = self.crawler.settings.getint("REDIRECT_MAX_TIMES")
-            if request.url in visited or len(visited) >= most:
-                raise IgnoreRequest(
-                    f"redirections in a circle, the last to {masked_url(request.url)}"
-                )
-        elif request.url == self._link:
-            step, began = await self._step(request)
-            if isinstance(step, _Failure):
-                return step.end(request)
-            if isinstance(step, Answer):
-                self.crawler.stats.inc_value(SHARED)
-                request.meta["fetched_at"] = step.fetched_at
-                return Response(step.url, body=step.body, request=request)
-            request.meta[_TURN] = (step, began)
+            return await self._redirected(request, visited)
+        if request.url != self._link:
+            return None
+        step = await self._step(request)
+        if isinstance(step, _Failure):
+            return step.end(request)
+        if isinstance(step, Answer):
+            self.crawler.stats.inc_value(SHARED)
+            request.meta["fetched_at"] = step.fetched_at
+            return Response(step.url, body=step.body, request=request)
+        request.meta[_TURN] = step
+        self._asking_until = time.monotonic() + _timeout(self.crawler) if self.interval else 0
+        self.crawler.stats.inc_value(REQUESTS)
+        return None
+
+    async def _redirected(self, request: Request, visited: list[str]) -> Request | None:
+        """Let a request through to another link; never back to one that was asked."""
+        if await self._obey(request):
+            problem = "a redirection with Retry-After"
+            error = IgnoreRequest(f"{problem} to {masked_url(request.url)}")
+            if again := await self._again(request, error, problem, passes=True):
+                return again
+            raise error
+        most = self.crawler.settings.getint("REDIRECT_MAX_TIMES")
+        links = [urldefrag(url).url for url in visited]
+        if urldefrag(request.url).url in links or len(visited) > most:
+            raise IgnoreRequest(f"redirections in a circle, the last to {masked_url(request.url)}")
         if _TURN in request.meta:
             self.crawler.stats.inc_value(REQUESTS)
         return None
 
     async def process_response(self, request: Request, response: Response) -> Request | Response:
         """Share a good answer; send the request again after another one."""
-        if (turn := request.meta.pop(_TURN, None)) is None:
+        if _TURN not in request.meta:
             return response
-        step, began = turn
-        held_off = await self._obey(response)
+        held_off = await self._obey(request, response.status)
+        problem: str | Exception | None = f"HTTP {response.status}"
+        passes = response.status >= 500 or response.status in self.retry_http_codes
         if error := request.meta.pop(UNREADABLE, None):
-            if again := self._again(
-                request, error, error, passes=not isinstance(error, IgnoreRequest)
-            ):
-                return again
-            raise error
-        problem: str | None = f"HTTP {response.status}"
-        if response.status == 200:
-            problem = error_in(response.body)
+            problem, passes = error, not isinstance(error, IgnoreRequest)
+        elif response.status == 200:
+            problem, passes = error_in(response.body), True
         if problem is None:
-            self._tries, self._problem = 0, ""
-            self._answer = Answer(response.body, masked_url(response.url), datetime.now(UTC))
-            self._good_until = began + self.interval + slack(self.interval)
-            request.meta["fetched_at"] = self._answer.fetched_at
-            with contextlib.suppress(RegistryUnavailable):  # the next step will tell
-                await self._turns_in_use().keep(step, self._answer)
+            answer = Answer(response.body, masked_url(response.url), datetime.now(UTC))
+            await self._finish(request, answer)
+            self._tries, self._problem, self._failure = 0, "", None
+            self._answer = answer
+            self._good_until = time.monotonic() + self.interval + slack(self.interval)
+            request.meta["fetched_at"] = answer.fetched_at
             return response
         if held_off > PATIENCE:
-            self._end(datetime.fromtimestamp(time.time() + held_off, UTC), problem)
-        passes = response.status == 200 or response.status >= 500
-        passes = passes or response.status in self.retry_http_codes
-        return self._again(request, response, problem, passes=passes) or response
+            self._end(datetime.fromtimestamp(time.time() + held_off, UTC), str(problem))
+        if again := await self._again(request, error or response, problem, passes=passes):
+            return again
+        if error:
+            raise error
+        if 200 < response.status < 300:  # Scrapy takes each of these for an answer
+            raise HttpError(response)
+        return response
 
     async def process_exception(self, request: Request, exception: Exception) -> Request | None:
         """Send the request again if *exception* may pass."""
-        if request.meta.pop(_TURN, None) is None:
+        if _TURN not in request.meta:
             return None
+        await self._obey(request)
         passes = isinstance(exception, self.retry_exceptions)
-        return self._again(request, exception, exception, passes=passes)
+        return await self._again(request, exception, exception, passes=passes)
 
-    def _again(
+    async def _again(
         self,
         request: Request,
         result: Response | Exception,
@@ -158,6 +179,7 @@ class FeedAccessMiddleware(Component):
         passes: bool,
     ) -> Request | None:
         """Return the request for the next try; None where *result* is the end of it."""
+        await self._finish(request)
         if self.interval:  # whoever asks next makes the next try, with or without this request
             request.meta["retry_times"] = self._tries
         self._tries += 1
@@ -178,22 +200,34 @@ class FeedAccessMiddleware(Component):
         self._tries, self._problem = 0, ""
         return None
 
-    async def _step(self, request: Request) -> tuple[Turn | Answer | _Failure, float]:
-        """Wait for a turn, an answer or a failure; return it, and when it was asked for."""
+    async def _finish(self, request: Request, answer: Answer | None = None) -> None:
+        """End the turn of *request*, and share its *answer*."""
+        self._asking_until, self._asked_at = 0.0, time.monotonic()
+        turn = request.meta.pop(_TURN, None)
+        if turn is None:  # not a request to the feed
+            return
+        with contextlib.suppress(RegistryUnavailable):  # the next step will tell
+            await self._open_turns().finish(turn, answer)
+
+    async def _step(self, request: Request) -> Turn | Answer | _Failure:
+        """Wait for a turn, an answer or a failure, and return it."""
         told = False
         while True:
             if self._stopping():
                 raise NotAsked("the run ends")
             began = time.monotonic()
             if self._failure and request.meta.get("came_due", 0) <= self._failure.at:
-                return self._failure, began
+                return self._failure
             if self._answer and began < self._good_until:
-                return self._answer, began
+                return self._answer
+            if began < self._asking_until:
+                await asyncio.sleep(_POLL)
+                continue
             try:
-                step = await self._turns_in_use().ask()
+                step = await self._open_turns().ask()
             except RegistryUnavailable as error:
-                if archive := self.crawler.get_extension(Connections):
-                    archive.stop(error)
+                if connections := self.crawler.get_extension(Connections):
+                    connections.stop(error)
                 raise NotAsked(str(error)) from None
             if isinstance(step, Wait):
                 if step.held_off_until and step.seconds > PATIENCE:
@@ -203,15 +237,20 @@ class FeedAccessMiddleware(Component):
                     self._tell_wait(step)
                 await asyncio.sleep(min(step.seconds, _POLL))
             elif isinstance(step, Shared):
+                self._failure = None
                 self._answer, self._good_until = step.answer, began + step.seconds
                 logger.info(
                     "The answer of %s serves: at most one request in %g s",
                     iso_utc(step.answer.fetched_at),
                     self.interval,
                 )
-            elif not self.interval or time.monotonic() - began <= slack(self.interval):
-                return step, began
-            # Else this process stood still with its turn, and must not send so late.
+            elif not self.interval or (
+                # The process did not stand still with its turn, and the clock of the registry was not
+                # set forward since the last request of this run.
+                time.monotonic() - began <= slack(self.interval)
+                and began - self._asked_at >= self.interval
+            ):
+                return step
 
     def _tell_wait(self, wait: Wait) -> None:
         logger.info(
@@ -223,16 +262,21 @@ class FeedAccessMiddleware(Component):
             else f"at most one request in {self.interval:g} s",
         )
 
-    async def _obey(self, response: Response) -> float:
-        """Hold everybody off for as long as *response* asks; return the seconds."""
+    def _read_retry_after(self, headers: Headers, request: Request) -> None:
         value, date = (
-            (response.headers.get(name) or b"").decode("latin-1")
-            for name in ("Retry-After", "Date")
+            (headers.get(name) or b"").decode("latin-1") for name in ("Retry-After", "Date")
         )
-        seconds = retry_after(response.status, value, date)
+        if seconds := retry_after(value, date):
+            request.meta[_RETRY_AFTER] = seconds
+
+    async def _obey(self, request: Request, status: int = 0) -> float:
+        """Hold everybody off for as long as the answer to *request* asks; return the seconds."""
+        seconds: float = request.meta.pop(_RETRY_AFTER, 0)
+        if status == 403:
+            seconds = max(seconds, REFUSED)
         if seconds:
             with contextlib.suppress(RegistryUnavailable):  # the next step will tell
-                await self._turns_in_use().hold_off(seconds)
+                await self._open_turns().hold_off(seconds)
         return seconds
 
     def _end(self, until: datetime, problem: str = "") -> NoReturn:
@@ -249,7 +293,7 @@ class FeedAccessMiddleware(Component):
             )
         raise NotAsked(line)
 
-    def _turns_in_use(self) -> Turns:
+    def _open_turns(self) -> Turns:
         if self._turns is None:
             archive = self.crawler.get_extension(Connections)
             registry = archive.registry if archive else None
@@ -270,6 +314,12 @@ class FeedAccessMiddleware(Component):
     async def _closed(self) -> None:
         if self._registry:
             await self._registry.close()
+
+
+def _timeout(crawler: Crawler) -> float:
+    """Return the seconds after which a request, with its redirections, must have ended."""
+    settings = crawler.settings
+    return settings.getfloat("DOWNLOAD_TIMEOUT") * (2 + settings.getint("REDIRECT_MAX_TIMES"))
 
 
 def _without_redirects(request: Request) -> dict[str, object]:

@@ -29,7 +29,7 @@ class _Group:
 
     end: Dropped
     first: str
-    last: str = ""
+    last: str
     number: int = 0
 
 
@@ -68,8 +68,9 @@ class Outcomes(Component):
         if self._group and str(self._group.end) != str(end):
             self._tell_group()
         if self._group is None:
-            self._group = _Group(end, identifier)
-        self._group.last = identifier
+            self._group = _Group(end, identifier, identifier)
+        self._group.first = min(self._group.first, identifier)
+        self._group.last = max(self._group.last, identifier)
         self._group.number += 1
         if self._timer:
             self._timer.cancel()

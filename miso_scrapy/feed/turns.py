@@ -3,8 +3,8 @@
 Here is the decision only, as functions of a state. Who shares the limit shares the state: see
 ``registry/turns.py``.
 
-MISO asks that a link is not fetched more than once per minute, and keeps no history: whoever is
-banned loses data for good.
+MISO asks that a link is not fetched more than once per minute, and bans addresses that ignore this.
+As it keeps no history, a ban is data lost for good.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 PATIENCE = 300
-"""Who would have to wait longer than this, in seconds, ends instead."""
+"""The longest wait for a turn, in seconds. A run that would have to wait longer ends."""
 MAX_SHARED = 5_000_000
 """The largest answer that is shared, in bytes. A snapshot has about 15 KB."""
-_REFUSED = 900
-"""Seconds that a 403 is taken to ask for: it is how bans begin."""
+REFUSED = 900
+"""Seconds that a 403 counts for: it may be the beginning of a ban."""
 _LONGEST = 1e9
 
 
@@ -120,11 +120,17 @@ def ask(
     return FeedState(now.steady, state.not_before), Turn(now.steady)
 
 
-def keep(state: FeedState, turn: Turn, answer: Answer) -> FeedState:
-    """Return the state with what *turn* brought, unless the next turn is taken already."""
-    if state.turn != turn.taken or len(answer.body) > MAX_SHARED:
+def finish(state: FeedState, now: Now, turn: Turn, answer: Answer | None = None) -> FeedState:
+    """Return the state after the request of *turn*, with its *answer*, if it is good.
+
+    The interval begins anew: when the request reached the feed is not known, but it was before now.
+    Nothing changes where the next turn is taken already.
+    """
+    if state.turn != turn.taken:
         return state
-    return replace(state, answer=answer)
+    if answer and len(answer.body) > MAX_SHARED:
+        answer = None
+    return replace(state, turn=now.steady, answer=answer)
 
 
 def hold_off(state: FeedState, now: Now, seconds: float) -> FeedState:
@@ -132,8 +138,8 @@ def hold_off(state: FeedState, now: Now, seconds: float) -> FeedState:
     return replace(state, not_before=max(state.not_before, now.utc + seconds))
 
 
-def retry_after(status: int, value: str, date: str) -> float:
-    """Return the seconds for which an answer asks not to be asked again; 0 where it does not.
+def retry_after(value: str, date: str) -> float:
+    """Return the seconds for which an answer asks not to be asked again; 0 if it does not.
 
     *value* is its ``Retry-After``, a number or a date (RFC 9110, 10.2.3); *date* its ``Date``, by
     the clock of the server, which need not be ours.
@@ -143,7 +149,7 @@ def retry_after(status: int, value: str, date: str) -> float:
         seconds = float(value)
     elif until := _time(value):
         seconds = (until - (_time(date) or datetime.now(UTC))).total_seconds()
-    return min(max(seconds, _REFUSED if status == 403 else 0), _LONGEST)
+    return min(max(seconds, 0), _LONGEST)
 
 
 def _time(text: str) -> datetime | None:

@@ -14,6 +14,9 @@ from scrapy.utils.log import TopLevelFormatter
 from miso_scrapy.feed.candidate import candidate_of
 from miso_scrapy.feed.ref_id import iso_utc
 
+_FIELDS = ("outcome", "candidates", "last", "requests", "shared")
+"""Arguments of log calls that become fields."""
+
 
 class CandidateFormatter(JsonFormatter):
     """Time, level, logger and message; candidate and outcome where the record is about one."""
@@ -89,5 +92,5 @@ def _about(record: logging.LogRecord) -> dict[str, Any]:
     about: dict[str, Any] = {}
     if identifier:
         about["candidate"] = iso_utc(candidate_of(identifier))
-    about |= {name: told[name] for name in ("outcome", "requests", "shared") if name in told}
+    about |= {name: told[name] for name in _FIELDS if name in told}
     return about

@@ -14,6 +14,8 @@ import asyncio
 import fcntl
 import hashlib
 import json
+import math
+import platform
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -28,8 +30,9 @@ from miso_scrapy.feed.turns import (
     Turn,
     Wait,
     ask,
+    finish,
     hold_off,
-    keep,
+    slack,
 )
 from miso_scrapy.registry.client import Registry, RegistryUnavailable
 
@@ -63,9 +66,9 @@ class Turns(ABC):
 
         return await self._change(decide)
 
-    async def keep(self, turn: Turn, answer: Answer) -> None:
-        """Share *answer*, to which *turn* led, until the interval is over."""
-        await self._change(lambda state, _: (keep(state, turn, answer), None))
+    async def finish(self, turn: Turn, answer: Answer | None = None) -> None:
+        """End *turn*, and share its *answer* until the interval is over."""
+        await self._change(lambda state, now: (finish(state, now, turn, answer), None))
 
     async def hold_off(self, seconds: float) -> None:
         """Let nobody ask for so many *seconds*."""
@@ -103,9 +106,8 @@ class RedisTurns(Turns):
             if after.answer is None and before.answer is not None:
                 pipeline.delete(answer)
             elif after.answer is not None and after.answer is not before.answer:
-                left = self.interval - (now - (after.turn or now))
-                if left > 0:
-                    pipeline.set(answer, json.dumps(after.answer.to_json()), px=_ms(left))
+                kept_for = self.interval + slack(self.interval)
+                pipeline.set(answer, json.dumps(after.answer.to_json()), px=_ms(kept_for))
             if after.not_before > max(before.not_before, now):
                 pipeline.set(not_before, repr(after.not_before), px=_ms(after.not_before - now))
             return result
@@ -129,7 +131,7 @@ class DirectoryTurns(Turns):
         try:
             before = self._read()
             after, result = decide(before, _now())
-            if after == before:
+            if after == before:  # no lock: a feed without a limit leaves no file
                 return result
             self._directory.mkdir(parents=True, exist_ok=True)
             with (self._directory / "lock").open("w") as lock:
@@ -145,14 +147,21 @@ class DirectoryTurns(Turns):
     def _read(self) -> FeedState:
         try:
             kept = json.loads(self._path.read_text())
-        except (FileNotFoundError, ValueError):
+            if (
+                kept["clock"] != _CLOCK
+            ):  # another machine, or started anew: its turn is of unknown age
+                return FeedState(math.inf, kept["not_before"])
+            answer = kept["answer"] and Answer.from_json(kept["answer"])
+            return FeedState(kept["turn"], kept["not_before"], answer)
+        except FileNotFoundError:
             return FeedState()
-        answer = kept["answer"] and Answer.from_json(kept["answer"])
-        return FeedState(kept["turn"], kept["not_before"], answer)
+        except (ValueError, TypeError, KeyError):  # damaged
+            return FeedState(math.inf)
 
     def _write(self, state: FeedState) -> None:
         temporary = self._path.with_suffix(".new")
         kept = {
+            "clock": _CLOCK,
             "turn": state.turn,
             "not_before": state.not_before,
             "answer": state.answer and state.answer.to_json(),
@@ -161,8 +170,19 @@ class DirectoryTurns(Turns):
         temporary.replace(self._path)
 
 
+def _clock() -> str:
+    """Return a name for the monotonic clock of this machine since it was started."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # not Linux
+        return platform.node()
+
+
+_CLOCK = _clock()
+
+
 def _now() -> Now:
-    """Return the time. The monotonic clock is the same for all processes, and nobody can set it."""
+    """Return the time. The monotonic clock is the same for all processes, and cannot be set."""
     return Now(time.monotonic(), time.time())
 
 

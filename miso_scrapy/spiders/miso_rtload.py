@@ -1,4 +1,4 @@
-"""MISO's real-time total load: one request per 5-minute candidate."""
+"""MISO's real-time total load: one snapshot per 5-minute candidate."""
 
 from __future__ import annotations
 
@@ -87,9 +87,10 @@ class MisoRtloadSpider(ArchiveSpider):
         self.logger.info(
             "Candidates: %d, %s, from %s", len(self.candidates), self.candidates, self.api_url
         )
-        follow = self.candidates.last > datetime.now(UTC)
+        began = datetime.now(UTC)
+        follow = self.candidates.last > began
         for candidate in self.candidates:
-            came_due = await self._due(candidate) if follow else 0
+            came_due = await self._due(candidate, began) if follow else 0
             if self.crawler.engine.needs_backout():
                 await self.crawler.signals.wait_for(signals.scheduler_empty)
             yield self.request_for(candidate, came_due)
@@ -101,17 +102,18 @@ class MisoRtloadSpider(ArchiveSpider):
             return len(self.candidates)
         return max((last - self.candidates.first) // INTERVAL + 1, 0)
 
-    async def _due(self, candidate: datetime) -> float:
-        """Wait until *candidate* is published; return when that was, by the monotonic clock.
+    async def _due(self, candidate: datetime, began: datetime) -> float:
+        """Wait until *candidate* is published; return when it was found due, by the monotonic clock.
 
-        0 for one that is overdue. It is the machine's clock that says so, looked at each second: it
-        may jump, and the machine may sleep.
+        0 for a candidate that was due when the run *began*. The machine's clock is read each second:
+        it may jump, and the machine may sleep.
         """
-        came_due = 0.0
-        while (left := candidate + self.publish_delay - datetime.now(UTC)) > timedelta():
+        due = candidate + self.publish_delay
+        if due <= began:
+            return 0
+        while (left := due - datetime.now(UTC)) > timedelta():
             await asyncio.sleep(min(left.total_seconds(), 1))
-            came_due = time.monotonic()
-        return came_due
+        return time.monotonic()
 
     def request_for(self, candidate: datetime, came_due: float) -> Request:
         """Return the request for *candidate*. The URL is the same for all: nothing is to filter."""
@@ -172,7 +174,7 @@ class MisoRtloadSpider(ArchiveSpider):
             token=request.meta.get("token", ""),
             trouble=Dropped(
                 Outcome.FAILED,
-                f"{reason} from {masked_url(request.url)}{_tries(request.meta)}; {advice}",
+                f"{reason} from {masked_url(self.api_url)}{_tries(request.meta)}; {advice}",
                 log_level=level,
                 together=request.meta.get("failed_together", False),
             ),

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import math
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -21,12 +22,13 @@ from miso_scrapy.feed.turns import (
     Turn,
     Wait,
     ask,
+    finish,
     hold_off,
-    keep,
     retry_after,
     slack,
 )
-from miso_scrapy.registry.feed_turns import DirectoryTurns
+from miso_scrapy.registry.client import Registry
+from miso_scrapy.registry.feed_turns import DirectoryTurns, RedisTurns
 
 INTERVAL = 60.0
 WORKERS = range(3)
@@ -66,7 +68,7 @@ class Interleavings(RuleBasedStateMachine):
             case Turn():
                 self.turns[worker] = (step, self.time)
             case Shared():
-                assert not fresh
+                assert not fresh or self.fetched[step.answer.url] == self.time
                 assert self.time - self.fetched[step.answer.url] <= INTERVAL + slack(INTERVAL)
                 assert 0 < step.seconds <= INTERVAL + slack(INTERVAL)
             case Wait():
@@ -84,9 +86,13 @@ class Interleavings(RuleBasedStateMachine):
         assert self.time >= self.held_off - 1e-6
         self.sent.append(self.time)
         answer = Answer(b"", str(len(self.sent)), datetime.now(UTC))
-        self.fetched[answer.url] = self.time
-        if data.draw(st.booleans(), "it is answered"):
-            self.state = keep(self.state, turn, answer)
+        self.time += data.draw(st.floats(0, 100), "seconds that it takes")
+        match data.draw(st.sampled_from(["answered", "failed", "killed"]), "it is"):
+            case "answered":
+                self.state = finish(self.state, self.now, turn, answer)
+                self.fetched[answer.url] = self.time
+            case "failed":
+                self.state = finish(self.state, self.now, turn)
 
     @rule(seconds=st.floats(1, 1000))
     def the_feed_asks_to_wait(self, seconds):
@@ -106,22 +112,29 @@ TestInterleavings.settings = settings(max_examples=100, stateful_step_count=30, 
 
 def test_an_answer_of_before_is_not_used_by_who_wants_a_fresh_one():
     state, turn = ask(FeedState(), Now(0, 0), 60)
-    state = keep(state, turn, Answer(b"{}", "", datetime.now(UTC)))
+    state = finish(state, Now(0, 0), turn, Answer(b"{}", "", datetime.now(UTC)))
     assert isinstance(ask(state, Now(10, 10), 60)[1], Shared)
     assert ask(state, Now(10, 10), 60, since=10)[1] == Wait(51)
     assert isinstance(ask(state, Now(61, 61), 60, since=10)[1], Turn)
 
 
+def test_the_interval_begins_anew_when_the_request_has_ended():
+    state, turn = ask(FeedState(), Now(0, 0), 60)
+    state = finish(state, Now(30, 30), turn)  # it timed out; when it left is not known
+    assert ask(state, Now(80, 80), 60)[1] == Wait(11)
+    assert isinstance(ask(state, Now(91, 91), 60)[1], Turn)
+
+
 def test_an_answer_to_an_earlier_turn_is_not_shared_as_that_of_the_last():
     state, first = ask(FeedState(), Now(0, 0), 60)
     state, _ = ask(state, Now(61, 61), 60)
-    assert keep(state, first, Answer(b"{}", "", datetime.now(UTC))).answer is None
+    assert finish(state, Now(62, 62), first, Answer(b"{}", "", datetime.now(UTC))).answer is None
 
 
 @pytest.mark.parametrize(("size", "shared"), [(MAX_SHARED, True), (MAX_SHARED + 1, False)])
 def test_an_answer_over_5_mb_is_not_shared(size, shared):
     state, turn = ask(FeedState(), Now(0, 0), 60)
-    kept = keep(state, turn, Answer(b"0" * size, "", datetime.now(UTC))).answer
+    kept = finish(state, Now(1, 1), turn, Answer(b"0" * size, "", datetime.now(UTC))).answer
     assert (kept is not None) == shared
 
 
@@ -144,29 +157,25 @@ DATE = format_datetime(NOW, usegmt=True)
 
 
 @pytest.mark.parametrize(
-    ("status", "value", "seconds"),
+    ("value", "seconds"),
     [
-        (429, "120", 120),
-        (429, " 120 ", 120),
-        (503, format_datetime(NOW + timedelta(minutes=2), usegmt=True), 120),
-        (503, format_datetime(NOW - timedelta(minutes=2), usegmt=True), 0),
-        (200, "120", 120),
-        (429, "", 0),
-        (429, "soon", 0),
-        (429, "-5", 0),
-        (429, "9" * 400, 1e9),
-        (403, "", 900),
-        (403, "60", 900),
-        (403, "3600", 3600),
+        ("120", 120),
+        (" 120 ", 120),
+        (format_datetime(NOW + timedelta(minutes=2), usegmt=True), 120),
+        (format_datetime(NOW - timedelta(minutes=2), usegmt=True), 0),
+        ("", 0),
+        ("soon", 0),
+        ("-5", 0),
+        ("9" * 400, 1e9),
     ],
 )
-def test_what_retry_after_asks_for_is_read_by_the_server_s_clock(status, value, seconds):
-    assert retry_after(status, value, DATE) == seconds
+def test_what_retry_after_asks_for_is_read_by_the_server_s_clock(value, seconds):
+    assert retry_after(value, DATE) == seconds
 
 
 def test_without_a_date_of_the_server_it_is_this_machine_s_clock():
     value = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
-    assert 3590 < retry_after(429, value, "") <= 3600
+    assert 3590 < retry_after(value, "") <= 3600
 
 
 def test_of_many_who_ask_a_directory_at_once_one_gets_the_turn(tmp_path):
@@ -187,3 +196,56 @@ def test_each_link_has_turns_of_its_own(tmp_path):
     assert isinstance(step("http://feed/a"), Turn)
     assert isinstance(step("http://feed/b"), Turn)
     assert isinstance(step("http://feed/a"), Wait)
+
+
+def test_a_turn_of_another_machine_or_boot_counts_from_now(tmp_path):
+    turns = DirectoryTurns(tmp_path, "http://feed/a", 60)
+    assert isinstance(asyncio.run(turns.ask()), Turn)
+    (path,) = tmp_path.glob("*.json")
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps({**kept, "clock": "another", "turn": kept["turn"] - 1e6}))
+    step = asyncio.run(turns.ask())
+    assert isinstance(step, Wait)
+    assert 59 < step.seconds <= 61
+
+
+@pytest.mark.parametrize("text", ["", "null", "{}", '{"clock": 1}'])
+def test_a_damaged_state_counts_as_a_turn_of_now(tmp_path, text):
+    turns = DirectoryTurns(tmp_path, "http://feed/a", 60)
+    asyncio.run(turns.ask())
+    (path,) = tmp_path.glob("*.json")
+    path.write_text(text)
+    assert isinstance(asyncio.run(turns.ask()), Wait)
+
+
+def test_of_many_who_ask_redis_at_once_one_gets_the_turn(valkey):
+    async def ask_all():
+        registries = [Registry.connect(valkey.url, "dev:test:", 1000, 1000) for _ in range(8)]
+        try:
+            for number in range(20):
+                url = f"http://feed/{number}"
+                turns = [RedisTurns(registry, url, 60) for registry in registries]
+                steps = await asyncio.gather(*[each.ask() for each in turns])
+                assert sum(isinstance(step, Turn) for step in steps) == 1
+        finally:
+            for registry in registries:
+                await registry.close()
+
+    asyncio.run(ask_all())
+
+
+def test_redis_forgets_answer_and_hold_off_when_their_time_is_over(valkey):
+    async def use():
+        registry = Registry.connect(valkey.url, "dev:test:", 1000, 1000)
+        turns = RedisTurns(registry, "http://feed/", 60)
+        turn = await turns.ask()
+        await turns.finish(turn, Answer(b"{}", "", datetime.now(UTC)))
+        await turns.hold_off(500)
+        await registry.close()
+
+    asyncio.run(use())
+    left = {key.split(":")[2]: valkey.client.ttl(key) for key in valkey.client.scan_iter()}
+    assert set(left) == {"turn", "answer", "not-before"}
+    assert 55 < left["answer"] <= 61
+    assert 495 < left["not-before"] <= 500
+    assert left["turn"] > 3600
