@@ -16,7 +16,6 @@ from miso_scrapy.feed.candidate import floor_to_interval
 from miso_scrapy.feed.coverage import covers
 from miso_scrapy.feed.ref_id import iso_utc, parse_ref_id
 from miso_scrapy.feed.shape import ARRAYS
-from miso_scrapy.feed.validation import problem
 
 
 class FeedContract(Contract):
@@ -55,7 +54,7 @@ class SnapshotContract(Contract):
         for snapshot in output:
             if snapshot.trouble:
                 raise ContractFail(str(snapshot.trouble))
-            if reason := problem(snapshot.data):
+            if reason := snapshot.reading.problem:
                 raise ContractFail(reason)
             if not any(snapshot.data[name] for name in ARRAYS):
                 raise ContractFail("every array is empty")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.feed.candidate import identifier
+from miso_scrapy.feed.fingerprint import fingerprint
 from miso_scrapy.feed.shape import decode, normalise, source_ref_id
+from miso_scrapy.feed.validation import problem
 from miso_scrapy.text.masking import masked_url
 
 
@@ -24,10 +26,8 @@ class Snapshot:
     source_url: str
     """Where it came from, kept without login and the values of its query: they may be secret."""
     collected_at: datetime
-    data: Any = None
-    """The snapshot in the documented shape; values in MW."""
-    source_ref_id: str | None = None
-    """RefId as the source wrote it."""
+    reading: Reading | None = None
+    """What *body* says, once it is read."""
     trouble: Dropped | None = None
     """How the candidate ends when it was not fetched, or *body* cannot be decoded."""
     token: str = ""
@@ -47,20 +47,42 @@ class Snapshot:
         """The name that the candidate is registered under."""
         return identifier(self.candidate)
 
+    @property
+    def data(self) -> Any:
+        """The snapshot in the documented shape; values in MW. None where *body* was not read."""
+        return self.reading.data if self.reading else None
+
     def read(self) -> None:
-        """Understand *body*: fill *data* and *source_ref_id*. Raises NotJSON."""
-        self.data, self.source_ref_id = _read(self.body)
+        """Read *body*. Raises NotJSON."""
+        self.reading = read_body(self.body)
 
     def __repr__(self) -> str:
         """Not the payload: this text goes into logs."""
         return f"<Snapshot {self.identifier} of {len(self.body)} bytes>"
 
 
-@lru_cache(maxsize=1)
-def _read(body: bytes) -> tuple[Any, str | None]:
-    """Return the snapshot in *body*, and its RefId as the source wrote it.
+class Reading:
+    """What a body says. What is costly to find out is found out once."""
 
-    A body that has not changed gives the same object: the pipelines know it again by that.
-    """
-    payload = decode(body)
-    return normalise(payload), source_ref_id(payload)
+    def __init__(self, body: bytes) -> None:
+        payload = decode(body)
+        self.data = normalise(payload)
+        """The snapshot in the documented shape; values in MW."""
+        self.source_ref_id = source_ref_id(payload)
+        """RefId as the source wrote it."""
+
+    @cached_property
+    def problem(self) -> str:
+        """Why the body is not a snapshot; empty if it is one."""
+        return problem(self.data) or ""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """MD5 of the snapshot's canonical JSON."""
+        return fingerprint(self.data)
+
+
+@lru_cache(maxsize=1)
+def read_body(body: bytes) -> Reading:
+    """Read *body*; one that has not changed since the last time is not read again. Raises NotJSON."""
+    return Reading(body)

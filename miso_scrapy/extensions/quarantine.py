@@ -17,7 +17,6 @@ from miso_scrapy.archive.record import Filed
 from miso_scrapy.components import Component
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.extensions.connections import Connections
-from miso_scrapy.feed.fingerprint import fingerprint
 from miso_scrapy.feed.shape import is_simulated
 from miso_scrapy.items import Snapshot
 from miso_scrapy.registry.client import RegistryUnavailable
@@ -71,10 +70,10 @@ class Quarantine(Component):
         if outcome != Outcome.UNCOVERED:
             return False
         registry = self.connections.registry
-        if registry is None:
+        if registry is None or item.reading is None:
             return True
         try:
-            return not await registry.stored_as(fingerprint(item.data))
+            return not await registry.stored_as(item.reading.fingerprint)
         except RegistryUnavailable:
             return True  # rather kept twice than lost
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from scrapy.crawler import Crawler
 
 from miso_scrapy.components import Component
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.extensions.connections import Connections
-from miso_scrapy.feed.fingerprint import fingerprint
 from miso_scrapy.items import Snapshot
 from miso_scrapy.registry.client import RegistryUnavailable, Step
 from miso_scrapy.stats import Outcome
@@ -25,14 +23,11 @@ class DedupePipeline(Component):
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
         self.connections = Connections.of(crawler)
-        self._last: tuple[Any, str] = (None, "")
-        """The last snapshot and its fingerprint."""
 
     async def process_item(self, item: Snapshot) -> Snapshot:
         """Return *item* with its fingerprint and home, or drop it as a duplicate."""
-        if item.data is not self._last[0]:
-            self._last = item.data, fingerprint(item.data)
-        item.fingerprint = self._last[1]
+        assert item.reading is not None
+        item.fingerprint = item.reading.fingerprint
         item.home = item.identifier
         if self.connections.registry is None:
             return item

@@ -28,6 +28,7 @@ class StorePipeline(Component):
 
     async def process_item(self, item: Snapshot) -> Filed:
         """Return the record of what is filed now, or drop the candidate as failed."""
+        assert item.reading is not None
         store, key = self.connections.store, key_of(item.home)
         candidate = candidate_of(item.home)
         covered = item.covered
@@ -37,12 +38,15 @@ class StorePipeline(Component):
             candidate=candidate,
             collected_at=item.collected_at,
             source_url=item.source_url,
-            source_ref_id=item.source_ref_id,
+            source_ref_id=item.reading.source_ref_id,
             body_size=len(item.body),
             covered=covered,
         )
         body = pack(item.data, metadata)
-        labels = {"fingerprint": item.fingerprint, "source-ref-id": item.source_ref_id or ""}
+        labels = {
+            "fingerprint": item.fingerprint,
+            "source-ref-id": item.reading.source_ref_id or "",
+        }
         try:
             stored = await asyncio.to_thread(
                 store.put, key, body, labels, overwrite=self.connections.force

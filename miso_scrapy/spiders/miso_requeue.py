@@ -20,7 +20,6 @@ from miso_scrapy.feed.candidate import candidate_of, floor_to_interval
 from miso_scrapy.feed.coverage import covers
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.feed.shape import NotJSON
-from miso_scrapy.feed.validation import problem
 from miso_scrapy.items import Snapshot
 from miso_scrapy.spiders import refuse
 from miso_scrapy.stats import LEFT_IN_QUARANTINE, Outcome
@@ -97,7 +96,8 @@ def _reread(key: str, body: bytes, note: dict[str, str]) -> Snapshot:
     except NotJSON as error:
         snapshot.trouble = Dropped(Outcome.INVALID, f"{error}; it stays in quarantine")
         return snapshot
-    if reason := problem(snapshot.data):
+    assert snapshot.reading is not None
+    if reason := snapshot.reading.problem:
         snapshot.trouble = Dropped(Outcome.INVALID, f"{reason}; it stays in quarantine")
     else:
         interval = parse_ref_id(snapshot.data["RefId"])
