@@ -49,7 +49,7 @@ class RunMonitor(Monitor):
         failed, invalid = self._stat(Outcome.FAILED.stat), self._stat(Outcome.INVALID.stat)
         if failed:
             self._fail(
-                f"{count(failed, 'candidate')} failed, {invalid} invalid: run the same range again"
+                f"{count(failed, 'candidate')} failed, {invalid} invalid: the log says what to do"
             )
         if invalid:
             self._fail(f"{count(invalid, 'candidate')} invalid: kept in quarantine; see the reason")

@@ -58,8 +58,19 @@ LOST = "miso/lost"
 """Messages that nobody sends any more."""
 UNFINISHED = "miso/unfinished"
 """Candidates that were due and that the run did not reach."""
+# Finish reasons. The line that is logged when the run ends for one of them says what to do.
 HELD_OFF = "feed_held_off"
-"""The finish reason of a run that the feed does not want to be asked by."""
+WRONG_ARCHIVE = "wrong_archive"
+STORE_UNAVAILABLE = "store_unavailable"
+REGISTRY_UNAVAILABLE = "registry_unavailable"
+ARCHIVE_UNAVAILABLE = "archive_unavailable"
+EXPLAINED = (
+    HELD_OFF,
+    WRONG_ARCHIVE,
+    STORE_UNAVAILABLE,
+    REGISTRY_UNAVAILABLE,
+    ARCHIVE_UNAVAILABLE,
+)
 
 
 def exit_status(stats: Mapping[str, Any]) -> int:

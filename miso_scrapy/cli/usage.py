@@ -51,6 +51,9 @@ class StrictUsage(_Command):
         options = [word for word in args if word not in words]
         for unknown in options + words[self.most_words :]:
             usage_error(self.name, f"unknown argument {unknown}: {self.advice(unknown)}")
+        for name in (text.partition("=")[0] for text in opts.set):
+            if not name.isupper():  # such as -start=..., which is -s tart=...
+                usage_error(self.name, f"-s {name}: a setting's name is in capital letters")
         super().process_options(args, opts)
         if self.warns:
             for warning in warnings_about(self.settings):

@@ -51,7 +51,7 @@ class Command(StrictUsage, ScrapyCommand):
             "Serve a MISO look-alike on localhost, until stopped; or run COMMAND with MISO_API_URL "
             "set to it, MISO_MIN_INTERVAL to 0 unless it is set, and exit with its status. "
             f"COMMAND files in ./{DATA_DIR}: MISO_DATA_DIR is set to it, and {', '.join(PLACES)} "
-            "are taken out of its environment. "
+            "and SPIDERMON_... are taken out of its environment. "
             "Faults, each for so many requests or for ever: "
             + "; ".join(f"{kind}: {what}" for kind, what in FAULTS.items())
         )
@@ -176,8 +176,9 @@ def _environment(url: str, *, keep: bool) -> dict[str, str]:
     environment = {"MISO_MIN_INTERVAL": "0", **os.environ, "MISO_API_URL": url}
     if not keep:
         environment["MISO_DATA_DIR"] = str(Path(DATA_DIR).absolute())
-        for name in PLACES:
-            environment.pop(name, None)
+        for name in [*environment]:
+            if name in PLACES or name.startswith("SPIDERMON_"):
+                del environment[name]
     return environment
 
 

@@ -13,7 +13,7 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -24,7 +24,7 @@ from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 
 from miso_scrapy import settings as defaults
 from miso_scrapy.archive.document import ROOT
-from miso_scrapy.archive.identity import Kind, read_identity
+from miso_scrapy.archive.identity import Kind, kind_of, read_identity, wrong_kind
 from miso_scrapy.connections.binding import wrong_archive
 from miso_scrapy.connections.open import connect_registry, feed_turns, open_registry, open_store
 from miso_scrapy.extensions.mistyped_settings import warnings_about
@@ -128,14 +128,14 @@ def findings(settings: BaseSettings) -> Iterator[Finding]:
         yield Finding("settings", Result.FAIL, str(error), "give it another value, or none")
         return
     yield Finding("settings", Result.OK, "each has a value that can be used")
-    yield from _feed(settings, options)
+    snapshot = yield from _feed(settings, options)
     registry, archive = asyncio.run(_registry(options))
     yield registry
-    yield from _store(settings, options, archive)
+    yield from _store(settings, options, archive, snapshot)
     yield _topic(settings, options)
 
 
-def _feed(settings: BaseSettings, options: Options) -> Iterator[Finding]:
+def _feed(settings: BaseSettings, options: Options) -> Generator[Finding, None, Any]:
     importlib.import_module("aiohttp")  # first, as it takes longer than a turn may wait
     with asyncio.Runner() as runner:
         try:
@@ -154,10 +154,10 @@ def _feed(settings: BaseSettings, options: Options) -> Iterator[Finding]:
             what = f"not asked, as it is not known when it may be asked: {error}"
             fix = "put that right and run this again: it then checks MISO_API_URL"
             yield Finding("feed", Result.FAIL, what, fix)
-            return
+            return None
         except _NoAnswer as error:
             yield _failed("feed", error)
-            return
+            return None
         finally:
             if registry:
                 runner.run(registry.close())
@@ -166,10 +166,11 @@ def _feed(settings: BaseSettings, options: Options) -> Iterator[Finding]:
     if isinstance(step, Shared):
         what = f"not asked: the answer of {iso_utc(answer.fetched_at)} is shared, with {size}"
     yield Finding("feed", Result.OK, what)
-    yield from _snapshot(answer.body, options)
+    return (yield from _snapshot(answer.body, options))
 
 
-def _snapshot(body: bytes, options: Options) -> Iterator[Finding]:
+def _snapshot(body: bytes, options: Options) -> Generator[Finding, None, Any]:
+    """Check what the feed gave; return the snapshot, or None."""
     data: Any = None
     wrong = error_in(body)
     if wrong is None:
@@ -183,7 +184,7 @@ def _snapshot(body: bytes, options: Options) -> Iterator[Finding]:
     if wrong is not None:
         fix = "check MISO_API_URL; if the feed has changed its shape, please report it"
         yield Finding("feed's shape", Result.FAIL, wrong, fix)
-        return
+        return None
     rows = ", ".join(f"{len(data[name])} {name}" for name in ARRAYS)
     yield Finding("feed's shape", Result.OK, rows)
     interval = parse_ref_id(data["RefId"])
@@ -199,6 +200,7 @@ def _snapshot(body: bytes, options: Options) -> Iterator[Finding]:
         yield Finding("feed's age", Result.FAIL, age, fix)
     else:
         yield Finding("feed's age", Result.OK, age)
+    return data
 
 
 class _NoAnswer(Exception):
@@ -310,8 +312,12 @@ async def _registry(options: Options) -> tuple[Finding, str | None]:
     return Finding("registry", Result.OK, found), archive
 
 
-def _store(settings: BaseSettings, options: Options, archive: str | None) -> Iterator[Finding]:
-    """Put a small file, get, list and delete it; *archive* is the id that the registry remembers.
+def _store(
+    settings: BaseSettings, options: Options, archive: str | None, snapshot: Any
+) -> Iterator[Finding]:
+    """Put a small file, get, list and delete it.
+
+    *archive* is the id that the registry remembers, *snapshot* what the feed gave, or None.
 
     One name per machine: where nothing may be deleted, there is only ever one of them.
     """
@@ -320,6 +326,8 @@ def _store(settings: BaseSettings, options: Options, archive: str | None) -> Ite
         identity = read_identity(store)
         if archive not in (None, identity and identity.id):
             raise wrong_archive("of this ENVIRONMENT", store)
+        if snapshot and identity and identity.kind != kind_of(snapshot):
+            raise wrong_kind(store, kind_of(snapshot))
     except StoreUnavailable as error:
         yield _failed("store", error)
         return

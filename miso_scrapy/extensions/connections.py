@@ -33,7 +33,18 @@ from miso_scrapy.items import Snapshot
 from miso_scrapy.notifications.kafka import Notifier, message_of
 from miso_scrapy.options import Options
 from miso_scrapy.registry.client import Claim, Registry, RegistryUnavailable, Step
-from miso_scrapy.stats import CLAIMS, LOST, OUTBOX, OWED, QUARANTINED, Outcome
+from miso_scrapy.stats import (
+    ARCHIVE_UNAVAILABLE,
+    CLAIMS,
+    LOST,
+    OUTBOX,
+    OWED,
+    QUARANTINED,
+    REGISTRY_UNAVAILABLE,
+    STORE_UNAVAILABLE,
+    WRONG_ARCHIVE,
+    Outcome,
+)
 from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
 from miso_scrapy.text.wording import count
 
@@ -46,8 +57,8 @@ _REFUSALS = 3
 
 def _reason(error: Exception) -> str:
     if isinstance(error, WrongArchive):
-        return "wrong_archive"
-    return "store_unavailable" if isinstance(error, StoreUnavailable) else "registry_unavailable"
+        return WRONG_ARCHIVE
+    return STORE_UNAVAILABLE if isinstance(error, StoreUnavailable) else REGISTRY_UNAVAILABLE
 
 
 class Connections(Component):
@@ -162,7 +173,8 @@ class Connections(Component):
     def stop(self, error: StoreUnavailable | RegistryUnavailable) -> None:
         """End the run: without its store or registry, it would fetch what it cannot file."""
         if self._stopping is None:
-            logger.error("The run ends here: %s; then run the same range again", error)
+            again = "" if isinstance(error, WrongArchive) else "; then run the same range again"
+            logger.error("The run ends here: %s%s", error, again)
             self._stopping = asyncio.ensure_future(
                 self.crawler.engine.close_spider_async(reason=_reason(error))
             )
@@ -197,7 +209,7 @@ class Connections(Component):
             raise CloseSpider(_reason(error)) from None
         except Exception:  # a bug: it must not let the run go on without its registry
             logger.exception("Nothing was fetched: the archive could not be opened")
-            raise CloseSpider("archive_unavailable") from None
+            raise CloseSpider(ARCHIVE_UNAVAILABLE) from None
         if not self.crawler.crawling:  # told to stop meanwhile
             raise CloseSpider("shutdown")
 

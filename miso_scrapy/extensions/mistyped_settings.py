@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 
@@ -17,6 +18,9 @@ logger = logging.getLogger(__name__)
 
 # How alike two names are, by difflib: KAFKA_TOPC is KAFKA_TOPIC to 0.95, and KAFKA_HOME to 0.67.
 _ALIKE = 0.85
+_OURS = 0.6
+# What Kubernetes sets for a service named miso.
+_KUBERNETES = re.compile("_SERVICE_|_PORT(_|$)")
 
 
 class Mistyped:
@@ -62,14 +66,14 @@ def _meant(name: str, ours: Collection[str], candidates: Collection[str]) -> str
     wanted = name.upper()
     if _first_word(wanted) not in map(_first_word, ours):
         return None
+    same = [candidate for candidate in candidates if _first_word(candidate) == _first_word(wanted)]
+    if _first_word(wanted) == "MISO" and not _KUBERNETES.search(wanted):  # no other program's
+        return next(iter(get_close_matches(wanted, same, n=1, cutoff=_OURS)), None)
     alike = [
         candidate
-        for candidate in candidates
-        if _first_word(candidate) == _first_word(wanted)
-        and (
-            candidate.count("_") == wanted.count("_")
-            or candidate.replace("_", "") == wanted.replace("_", "")
-        )
+        for candidate in same
+        if candidate.count("_") == wanted.count("_")
+        or candidate.replace("_", "") == wanted.replace("_", "")
     ]
     return next(iter(get_close_matches(wanted, alike, n=1, cutoff=_ALIKE)), None)
 

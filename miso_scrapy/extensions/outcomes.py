@@ -14,7 +14,7 @@ from miso_scrapy.archive.record import Filed
 from miso_scrapy.components import ArchiveSpider, Component
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.items import Snapshot
-from miso_scrapy.stats import CANDIDATES, HELD_OFF, REQUESTS, SHARED, UNFINISHED, Outcome
+from miso_scrapy.stats import CANDIDATES, EXPLAINED, REQUESTS, SHARED, UNFINISHED, Outcome
 from miso_scrapy.text.wording import count
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class Outcomes(Component):
         wanted = spider.due_candidates()
         if reason != "finished" and ended < wanted:
             self.stats.set_value(UNFINISHED, wanted - ended)
-            if reason != HELD_OFF:  # whose line says when to run it again
+            if reason not in EXPLAINED:  # whose line says what to do
                 logger.warning(
                     "Stopped after %d of %s: run the same range again",
                     ended,

@@ -168,7 +168,7 @@ def _no_issuer(chain: list[x509.Certificate]) -> tuple[str, str]:
         return (
             f"an incomplete chain of certificates (without {issuer}, which issued {subject}, and "
             "which is not a trusted root)",
-            fix,
+            f"make sure that MISO answers there, then {fix}",
         )
     why = "is self-signed" if last is chain[0] else f"issued {subject}"
     if last is not chain[0] and last.issuer == last.subject:

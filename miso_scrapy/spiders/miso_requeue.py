@@ -70,8 +70,11 @@ class MisoRequeueSpider(ArchiveSpider):
             if (body := store.get(key)) is None:  # gone since it was listed
                 self.crawler.stats.inc_value(LEFT_IN_QUARANTINE, -1)
                 return None
-            return _reread(key, body, store.metadata(key))
-        except (AccessDenied, OSError, EOFError, zlib.error, ValueError, KeyError) as error:
+            note = store.metadata(key)
+            if not {"identifier", "source-url", "collected-at"} <= set(note):
+                raise ValueError("the note beside it is missing; look at both, and remove them")
+            return _reread(key, body, note)
+        except (AccessDenied, OSError, EOFError, zlib.error, ValueError) as error:
             self.logger.error(
                 "%s cannot be read, and stays in quarantine: %s", store.locate(key), error
             )
