@@ -198,7 +198,7 @@ EXTENSIONS = {
     "miso_scrapy.extensions.summary.Summary": 30,
     "miso_scrapy.extensions.metrics.Metrics": 40,
     "miso_scrapy.extensions.progress.Progress": 50,
-    "miso_scrapy.extensions.spidermon.Monitors": 60,
+    "miso_scrapy.extensions.monitors.Monitors": 60,
 }
 
 SPIDER_CONTRACTS = {

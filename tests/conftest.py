@@ -22,7 +22,7 @@ FOREIGN = re.compile(
 )
 # gridstatus cannot be had for this Python: there is nothing to skip.
 collect_ignore = ["test_gridstatus.py"] if sys.version_info >= (3, 13) else []
-MONITORS = "[miso_scrapy.extensions.spidermon]"
+MONITORS = "[miso_scrapy.extensions.monitors]"
 NAMES = ("candidates", "stored", "duplicate", "skipped", "uncovered", "invalid", "failed")
 
 

@@ -230,7 +230,7 @@ def test_the_one_library_under_the_gpl_alone_can_be_left_out(pinned, tmp_path):
     (tmp_path / "rfc3987.py").write_text("raise ImportError")
     path = os.pathsep.join([str(tmp_path), str(PROJECT)])
     program = (
-        "import miso_scrapy.monitors, miso_scrapy.extensions.spidermon, miso_scrapy.doctor.checks"
+        "import miso_scrapy.monitors, miso_scrapy.extensions.monitors, miso_scrapy.doctor.checks"
     )
     done = _python("-c", program, cwd=tmp_path, env={"PYTHONPATH": path})
     assert done.returncode == 0, done.stderr
