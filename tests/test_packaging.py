@@ -236,11 +236,12 @@ def test_the_one_library_under_the_gpl_alone_can_be_left_out(pinned, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
 def test_the_package_is_for_python(pyproject, version):
     assert Marker(f"python_version in '{version}'")  # a version that a marker can name
-    specifier = Requirement("python" + pyproject["project"]["requires-python"]).specifier
-    assert specifier.contains(f"{version}.0")
+    project = pyproject["project"]
+    assert Requirement("python" + project["requires-python"]).specifier.contains(f"{version}.0")
+    assert f"Programming Language :: Python :: {version}" in project["classifiers"]
 
 
 def test_scrapy_cloud_is_told_of_the_requirements():
