@@ -7,7 +7,7 @@ from scrapy.statscollectors import MemoryStatsCollector
 from scrapy.utils.test import get_crawler
 
 from miso_scrapy.extensions.last_success import LastSuccess
-from miso_scrapy.pipelines.freshness import NEWEST
+from miso_scrapy.stats import NEWEST_INTERVAL
 
 NOW = datetime(2025, 12, 5, 12, 7, 30, tzinfo=UTC)
 NOON = datetime(2025, 12, 5, 12, tzinfo=UTC)
@@ -17,7 +17,7 @@ MINUTE = timedelta(minutes=1)
 @pytest.fixture
 def stats():
     stats = MemoryStatsCollector(get_crawler())
-    stats.set_value(NEWEST, "2025-12-05T12:05:00Z")
+    stats.set_value(NEWEST_INTERVAL, "2025-12-05T12:05:00Z")
     return stats
 
 
@@ -42,7 +42,7 @@ def test_the_newest_candidate_that_is_due_is_of_the_current_interval(stats):
     ("minutes", "fresh"), [(-5, True), (15, True), (15.1, False), (1440, False)]
 )
 def test_the_newest_interval_of_the_feed_is_not_far_behind(stats, minutes, fresh):
-    stats.set_value(NEWEST, (NOW - minutes * MINUTE).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    stats.set_value(NEWEST_INTERVAL, (NOW - minutes * MINUTE).strftime("%Y-%m-%dT%H:%M:%SZ"))
     assert (success(stats, NOON + 5 * MINUTE) is not None) == fresh
 
 
