@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.servers import Kafka, Valkey, free_port
+from tests.support.servers import Kafka, Valkey, free_port
 
 # Makes an empty place, and returns the environment of those who are to use it.
 Fresh = Callable[[], dict[str, str]]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import preloaded
-from tests.servers import S3, Feed, Kafka, Valkey
+from tests.support import warm_start
+from tests.support.servers import S3, Feed, Kafka, Valkey
 
 PROJECT = Path(__file__).parent.parent
 SCRAPY = str(Path(sys.executable).with_name("scrapy"))
@@ -21,7 +21,7 @@ FOREIGN = re.compile(
     r"AWS_|REDIS_|KAFKA_|MISO_|S3_|REGISTRY_|RETRY_|LOG_|METRICS_|SPIDERMON_|ENVIRONMENT$|DOWNLOAD_|SCRAPY_"
 )
 # gridstatus cannot be had for this Python: there is nothing to skip.
-collect_ignore = ["test_gridstatus.py"] if sys.version_info >= (3, 13) else []
+collect_ignore = ["dataset/test_gridstatus.py"] if sys.version_info >= (3, 13) else []
 MONITORS = "[miso_scrapy.extensions.monitors]"
 NAMES = ("candidates", "stored", "duplicate", "skipped", "uncovered", "invalid", "failed")
 
@@ -202,11 +202,11 @@ def environment(tmp_path, feed):
 def scrapy(tmp_path, environment):
     """Run `scrapy ARGS...` as a user does; return the finished process, output as text.
 
-    With `cold=True` in an interpreter of its own, as the shell does: see tests/preloaded.py.
+    With `cold=True` in an interpreter of its own, as the shell does: see tests/support/warm_start.py.
     """
 
     def run(*args, env=None, timeout=120, cold=False, **kwargs):
-        return (subprocess if cold else preloaded).run(
+        return (subprocess if cold else warm_start).run(
             [SCRAPY, *args],
             cwd=tmp_path,
             env={**environment, **(env or {})},
@@ -256,7 +256,7 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_sessionfinish(session):
-    preloaded.stop()
+    warm_start.stop()
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and reporter and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

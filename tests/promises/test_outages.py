@@ -1,0 +1,356 @@
+"""Redis, S3, Kafka or the disk fails, at the start or in the middle: told, bounded, and made good."""
+
+import contextlib
+import json
+import resource
+import secrets
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.conftest import Run
+from tests.support.archive_reader import Witness, files_below, files_in
+from tests.support.scripted_server import started
+from tests.support.tcp_proxy import ProxiedKafka, Proxy
+
+CLOCK = "2025-12-05T12:00:00+00:00"
+RANGE = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:15"}
+TWO_HOURS = {"start": "2025-12-05T12:00", "end": "2025-12-05T13:55"}
+ANOTHER = {"start": "2025-12-05T15:00", "end": "2025-12-05T15:05"}
+# How a question to a Kafka broker begins that hands it a message: its length, then 0 for its kind.
+PRODUCE = rb"(?s)^.{4}\x00\x00"
+# A run that hangs is a failure. What it needs on a busy machine is not.
+BOUND = 200
+
+
+@pytest.fixture
+def proxy():
+    """Put a proxy before the server at a port of localhost."""
+    with contextlib.ExitStack() as stack:
+
+        def before(port):
+            made = Proxy(port)
+            stack.callback(made.stop)
+            return made
+
+        yield before
+
+
+@pytest.fixture
+def asked(proxy, feed, environment):
+    """A proxy before the feed, which tells how far a run has come."""
+    feed.set(clock=CLOCK, advance=5)
+    before = proxy(urlsplit(feed.url).port)
+    environment["MISO_API_URL"] = f"http://{before.address}/api/RealTimeTotalLoad"
+    return before
+
+
+@pytest.fixture
+def redis(proxy, valkey, environment):
+    before = proxy(valkey.port)
+    # By default a registry that hangs is waited for longer than a test should take.
+    environment["REDIS_URL"] = f"redis://{before.address}/0?socket_timeout=1"
+    return before
+
+
+@pytest.fixture
+def s3(proxy, bucket, environment):
+    before = proxy(urlsplit(bucket.endpoint).port)
+    environment.update(bucket.settings, AWS_ENDPOINT_URL=f"http://{before.address}")
+    return before
+
+
+@pytest.fixture(scope="module")
+def _broker():
+    broker = ProxiedKafka()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def broker(_broker, environment):
+    """A proxy before a broker, which has an empty topic: `.messages()`, `.contents()`."""
+    _broker.proxy.turn("pass")
+    name = f"miso-{secrets.token_hex(4)}"
+    _broker.create_topic(name)
+    environment.update(KAFKA_BROKERS=_broker.brokers, KAFKA_TOPIC=name, KAFKA_TIMEOUT="1")
+    _broker.proxy.messages = lambda: _broker.messages(name)
+    _broker.proxy.contents = lambda: [json.loads(value) for _, value in _broker.messages(name)]
+    return _broker.proxy
+
+
+@pytest.fixture
+def files(request, archive):
+    """Read what is filed: in the bucket, where the test has one, or in the directory."""
+    if "bucket" not in request.fixturenames:
+        return lambda: files_below(archive.root)
+    bucket = request.getfixturevalue("bucket")
+    return lambda: files_in(bucket.client, bucket.name)
+
+
+def fail(server, how):
+    """Let *server*, a proxy, fail: a mode of its own, or an answer of S3."""
+    if how == "403":
+        server.fail(403, "AccessDenied")
+    elif how == "503":
+        server.fail(503, "SlowDown")
+    else:
+        server.turn(how)
+
+
+def told(run, *words):
+    """Assert that the run failed, that a line says why with *words*, and that each candidate that
+    failed has one. Beside these: at most a line that ends the run, and one about what is owed.
+    """
+    assert run.status == 1, run.log
+    assert "Traceback" not in run.log, run.log
+    errors = run.lines("ERROR")
+    assert any(all(word in line for word in words) for line in errors), run.log
+    candidates = [line for line in errors if " failed realtime_total_load_2" in line]
+    assert len([line for line in errors if "The run ends here" in line]) <= 1, run.log
+    assert len(errors) <= len(candidates) + 2, run.log
+    assert len(candidates) == run.outcomes["failed"] >= 1, run.log
+
+
+def told_at_the_start(run, feed, *words):
+    """Assert that the run ended in one line with *words*, before anything was fetched."""
+    assert run.status == 1, run.log
+    assert feed.requests == []
+    assert "Traceback" not in run.log, run.log
+    assert len(run.lines("ERROR") + run.lines("CRITICAL")) <= 1, run.log
+    lines = [line for line in run.log.splitlines() if all(word in line for word in words)]
+    assert len(lines) == 1, run.log
+    assert len(lines[0]) < 500, run.log
+
+
+def made_good(run, witness, contents):
+    """Assert that a run after the outage left everything as it should be, *contents* filed."""
+    assert run.status == 0, run.log
+    assert "Traceback" not in run.log, run.log
+    witness.all_promises()
+    witness.nothing_left_open()
+    assert len(witness.registered) == len(witness.contents) == contents
+
+
+# --- Redis ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["refuse", "hang"])
+def test_a_registry_that_is_down_is_told_at_the_start(how, crawl, feed, redis, valkey, files):
+    feed.set(clock=CLOCK, advance=5)
+    redis.turn(how)
+    told_at_the_start(crawl(timeout=BOUND, **RANGE), feed, str(redis.port))
+    redis.turn("pass")
+    run = crawl(timeout=BOUND, **RANGE)
+    assert run.outcomes == {"stored": 4}
+    made_good(run, Witness(files(), valkey.client), 4)
+
+
+@pytest.mark.parametrize("how", ["refuse", "hang"])
+def test_a_registry_lost_while_fetching_is_told_and_made_good(
+    how, crawl, asked, redis, valkey, files
+):
+    asked.when(rb"^GET ", 2, lambda: redis.turn(how))
+    run = crawl(timeout=BOUND, **RANGE)
+    told(run, str(redis.port), "REDIS_URL")
+    Witness(files(), valkey.client).stored_means_safe()
+    redis.turn("pass")
+    made_good(crawl(timeout=BOUND, **RANGE), Witness(files(), valkey.client), 4)
+
+
+@pytest.mark.parametrize("how", ["refuse", "hang"])
+def test_a_registry_lost_between_the_store_and_the_registration_is_told_and_made_good(
+    how, crawl, asked, redis, s3, broker, valkey, files
+):
+    s3.when(rb"^PUT \S+\.json\.gz", 2, lambda: redis.turn(how), answered=True)
+    run = crawl(timeout=BOUND, **RANGE)
+    told(run, str(redis.port), "REDIS_URL")
+    before = Witness(files(), valkey.client, broker.messages())
+    before.stored_means_safe()
+    assert set(before.registered) < set(before.contents)
+    redis.turn("pass")
+    run = crawl(timeout=BOUND, **RANGE)
+    after = Witness(files(), valkey.client, broker.messages())
+    made_good(run, after, 4)
+    # What was filed in the outage is still what it was: adopted, not filed again.
+    assert before.contents.items() <= after.contents.items()
+
+
+# --- S3 ---------------------------------------------------------------------------------------
+
+
+# One that hangs from the start: test_store_s3.py.
+@pytest.mark.parametrize("how", ["refuse", "503", "cut"])
+def test_an_s3_that_is_down_is_told_at_the_start(
+    how, crawl, feed, redis, s3, bucket, valkey, files
+):
+    feed.set(clock=CLOCK, advance=5)
+    fail(s3, how)
+    run = crawl(timeout=BOUND, **RANGE)
+    told_at_the_start(run, feed, bucket.name)
+    s3.turn("pass")
+    made_good(crawl(timeout=BOUND, **RANGE), Witness(files(), valkey.client), 4)
+
+
+def test_an_s3_that_denies_everything_is_told_for_each_candidate(
+    crawl, asked, redis, s3, bucket, valkey, files
+):
+    fail(s3, "403")
+    run = crawl(timeout=BOUND, **RANGE)
+    # Three refusals in a row end the run; by then the fourth candidate may be under way.
+    assert run.outcomes in ({"failed": 3}, {"failed": 4}), run.log
+    told(run, "AccessDenied", bucket.name, "permissions")
+    assert not valkey.client.keys("*:realtime_*")
+    s3.turn("pass")
+    made_good(crawl(timeout=BOUND, **RANGE), Witness(files(), valkey.client), 4)
+
+
+@pytest.mark.parametrize("how", ["refuse", "hang", "403", "503", "cut"])
+def test_an_s3_that_fails_in_the_middle_is_told_and_made_good(
+    how, crawl, asked, redis, s3, broker, bucket, valkey, files
+):
+    s3.when(rb"^PUT \S+\.json\.gz", 2, lambda: fail(s3, how))
+    run = crawl(timeout=BOUND, **RANGE)
+    assert run.outcomes.keys() <= {"stored", "failed"}
+    told(run, bucket.name)
+    if how == "503":  # nothing is wrong with those
+        assert "permissions" not in run.log
+    Witness(files(), valkey.client, broker.messages()).stored_means_safe()
+    s3.turn("pass")
+    run = crawl(timeout=BOUND, **RANGE)
+    made_good(run, Witness(files(), valkey.client, broker.messages()), 4)
+
+
+# In its first line, and in its headers, before the ETag.
+@pytest.mark.parametrize("kept", [10, 60])
+def test_an_answer_of_s3_that_is_cut_once_costs_nothing(
+    kept, crawl, asked, redis, s3, broker, valkey, files
+):
+    # The file is there, and the writer has not been told: it asks again, and adopts what it finds.
+    s3.kept = kept
+    s3.when(rb"^PUT \S+\.json\.gz", 2, lambda: s3.turn("cut once"), answered=True)
+    run = crawl(timeout=BOUND, **RANGE)
+    assert run.outcomes == {"stored": 4}, run.log
+    assert not run.lines("ERROR")
+    made_good(run, Witness(files(), valkey.client, broker.messages()), 4)
+    assert all(message["etag"] for message in broker.contents())
+
+
+def test_an_s3_that_denies_what_a_dead_run_stored_does_not_make_it_forgotten(
+    crawl, asked, feed, redis, s3, broker, valkey, files
+):
+    s3.when(rb"^PUT \S+\.json\.gz", 1, lambda: redis.turn("refuse"), answered=True)
+    env = {"REGISTRY_CLAIM_TTL": "1"}
+    assert crawl(timeout=BOUND, env=env, **RANGE).status == 1
+    redis.turn("pass")
+    # The next run settles what is open by what the store says; and the store says nothing.
+    fail(s3, "403")
+    feed.set(clock="2025-12-05T15:00:00+00:00", advance=5)
+    run = crawl(timeout=BOUND, env=env, **ANOTHER)
+    assert run.status == 1, run.log
+    assert "Traceback" not in run.log
+    s3.turn("pass")
+    run = crawl(timeout=BOUND, env=env, **ANOTHER)
+    assert run.status == 0, run.log
+    after = Witness(files(), valkey.client, broker.messages())
+    after.all_promises()
+    after.nothing_left_open()
+
+
+def test_an_s3_and_a_registry_that_are_slow_cost_time_and_nothing_else(
+    crawl, asked, redis, s3, valkey, files
+):
+    # Longer than a lease: the claims are renewed meanwhile.
+    s3.delay, redis.delay = 3, 0.05
+    s3.turn("slow")
+    redis.turn("slow")
+    run = crawl(timeout=BOUND, **RANGE)
+    assert run.outcomes == {"stored": 4}
+    assert not run.lines("ERROR")
+    made_good(run, Witness(files(), valkey.client), 4)
+
+
+# --- Kafka ------------------------------------------------------------------------------------
+
+
+def owed(run, count, brokers):
+    """Assert that the run has told, in one line, that it owes *count* messages, and why in another."""
+    assert run.status == 1, run.log
+    assert "Traceback" not in run.log, run.log
+    (error,) = run.lines("ERROR")
+    assert f"{count} message" in error
+    assert "owed" in error
+    (warning,) = run.lines("WARNING")
+    assert brokers in warning
+    assert "KAFKA_BROKERS" in warning
+    assert run.stats["miso/outbox"] == count
+
+
+@pytest.mark.parametrize("how", ["refuse", "hang"])
+def test_a_broker_that_is_down_is_waited_for_once_and_its_messages_are_sent_by_the_next_run(
+    how, crawl, feed, redis, broker, valkey, files, environment
+):
+    feed.set(clock=CLOCK, advance=5)
+    broker.turn(how)
+    # 24 waits would take longer than the run is given.
+    run = crawl(timeout=110, env={"KAFKA_TIMEOUT": "5"}, **TWO_HOURS)
+    assert run.outcomes == {"stored": 24}
+    owed(run, 24, environment["KAFKA_BROKERS"])
+    late = set(Witness(files(), valkey.client).contents)
+
+    broker.turn("pass")
+    feed.set(clock="2025-12-05T15:00:00+00:00", advance=5)
+    run = crawl(timeout=BOUND, env={"KAFKA_TIMEOUT": "30"}, **ANOTHER)
+    assert run.outcomes == {"stored": 2}
+    made_good(run, Witness(files(), valkey.client, broker.messages()), 26)
+    # First what was owed, then what is new.
+    sent = [key for key, _ in broker.messages()]
+    assert set(sent[:-2]) == late
+    assert len(sent) == 26
+
+
+@pytest.mark.parametrize("how", ["cut", "hang"])
+def test_a_broker_lost_in_the_middle_costs_no_file_and_no_message(
+    how, crawl, feed, redis, broker, valkey, files, environment
+):
+    feed.set(clock=CLOCK, advance=5)
+    broker.when(PRODUCE, 2, lambda: broker.turn(how))
+    run = crawl(timeout=110, env={"KAFKA_TIMEOUT": "5"}, **TWO_HOURS)
+    assert run.outcomes == {"stored": 24}
+    broker.turn("pass")
+    before = Witness(files(), valkey.client, broker.messages())
+    before.all_promises()
+    assert before.announced
+    owed(run, len(before.outbox), environment["KAFKA_BROKERS"])
+
+    feed.set(clock="2025-12-05T15:00:00+00:00", advance=5)
+    run = crawl(timeout=BOUND, env={"KAFKA_TIMEOUT": "30"}, **ANOTHER)
+    assert run.outcomes == {"stored": 2}
+    made_good(run, Witness(files(), valkey.client, broker.messages()), 26)
+
+
+# --- The disk ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("since", [1, 3])
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux's prlimit")
+def test_a_disk_that_is_full_is_told_and_made_good(
+    since, crawl, asked, redis, valkey, files, environment, tmp_path
+):
+    # From the first answer of the feed on, or the third, no file may have more than 300 bytes.
+    def fill():
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (300, 300))
+
+    asked.when(rb"^GET ", since, fill)
+    arguments = [part for item in RANGE.items() for part in ("-a", "=".join(item))]
+    arguments += ["-s", "MISO_MIN_INTERVAL=0"]
+    with started(tmp_path, environment, *arguments) as process:
+        output, _ = process.communicate(timeout=BOUND)
+    run = Run(process.returncode, output)
+    assert run.outcomes["failed"] >= 4 - since
+    told(run, environment["MISO_DATA_DIR"], "free space")
+    during = Witness(files(), valkey.client)
+    during.stored_means_safe()
+    assert not during.partial
+    assert len(during.contents) == run.outcomes.get("stored", 0)
+    made_good(crawl(timeout=BOUND, **RANGE), Witness(files(), valkey.client), 4)

@@ -1,7 +1,0 @@
-"""The project's settings, with the seams of tests/seams.py among its components."""
-
-from miso_scrapy.settings import *  # noqa: F403
-from tests.seams import COMPONENTS
-
-for _name, _components in COMPONENTS.items():
-    globals()[_name] = {**globals()[_name], **_components}
