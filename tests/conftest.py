@@ -1,66 +1,17 @@
-import ast
-import gzip
-import json
 import os
-import re
-import secrets
 import subprocess
 import sys
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
 from tests.support import warm_start
-from tests.support.servers import S3, Feed, Kafka, Valkey
+from tests.support.archive_reader import Archive
+from tests.support.crawl import Run
+from tests.support.project import FOREIGN, SCRAPY
+from tests.support.servers import S3, EmptyBucket, EmptyTopic, Feed, Kafka, Valkey
 
-PROJECT = Path(__file__).parent.parent
-SCRAPY = str(Path(sys.executable).with_name("scrapy"))
-# What a developer's own shell may hold, and a test must not.
-FOREIGN = re.compile(
-    r"AWS_|REDIS_|KAFKA_|MISO_|S3_|REGISTRY_|RETRY_|LOG_|METRICS_|SPIDERMON_|ENVIRONMENT$|DOWNLOAD_|SCRAPY_"
-)
 # gridstatus cannot be had for this Python: there is nothing to skip.
 collect_ignore = ["dataset/test_gridstatus.py"] if sys.version_info >= (3, 13) else []
-MONITORS = "[miso_scrapy.extensions.monitors]"
-NAMES = ("candidates", "stored", "duplicate", "skipped", "uncovered", "invalid", "failed")
-
-
-@dataclass
-class Run:
-    """A finished `scrapy crawl`."""
-
-    status: int
-    log: str
-    stats: dict = field(init=False)
-
-    def __post_init__(self):
-        dumped = re.findall(r"^[ {]'([^']+)': ([^\n]*?)[,}]$", self.log, re.MULTILINE)
-        self.stats = {name: _literal(value) for name, value in dumped}
-
-    @property
-    def outcomes(self):
-        """The outcomes that happened: {"stored": 3}, without the zeros. They must add up."""
-        counts = {name: self.stats.get(f"miso/{name}", 0) for name in NAMES}
-        assert counts.pop("candidates") == sum(counts.values()), self.log
-        return {name: count for name, count in counts.items() if count}
-
-    def lines(self, level):
-        """The log lines of *level*, without those of the monitors, who judge the others."""
-        lines = [line for line in self.log.splitlines() if f"] {level}: " in line]
-        return [line for line in lines if MONITORS not in line]
-
-    @property
-    def monitors(self):
-        """What the monitors warn of: {monitor: line}."""
-        return dict(re.findall(rf"{re.escape(MONITORS)} WARNING: monitor ([^:]+): (.*)", self.log))
-
-
-def _literal(text):
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
 
 
 @pytest.fixture(scope="session")
@@ -102,32 +53,7 @@ def _s3():
 @pytest.fixture
 def bucket(_s3):
     """An empty bucket: `.name`, `.client`, `.settings` for `crawl(env=...)`."""
-    name = f"miso-{secrets.token_hex(4)}"
-    _s3.client.create_bucket(Bucket=name)
-
-    class Bucket:
-        client = _s3.client
-        endpoint = _s3.endpoint
-        settings = {  # noqa: RUF012
-            "S3_BUCKET": name,
-            "AWS_ENDPOINT_URL": _s3.endpoint,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing-secret",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
-
-        def keys(self):
-            """The keys of all there is, but for the archive's identity."""
-            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=name)
-            keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-            return [key for key in keys if not key.endswith("/archive.json")]
-
-        def document(self, key):
-            body = self.client.get_object(Bucket=name, Key=key)["Body"].read()
-            return json.loads(gzip.decompress(body))
-
-    Bucket.name = name
-    return Bucket()
+    return EmptyBucket(_s3)
 
 
 @pytest.fixture(scope="session")
@@ -140,38 +66,7 @@ def _kafka():
 @pytest.fixture
 def topic(_kafka):
     """An empty Kafka topic: `.name`, `.brokers`, `.messages()`, `.settings` for `crawl(env=...)`."""
-    name = f"miso-{secrets.token_hex(4)}"
-    _kafka.create_topic(name)
-
-    class Topic:
-        brokers = _kafka.brokers
-        settings = {"KAFKA_BROKERS": _kafka.brokers, "KAFKA_TOPIC": name}  # noqa: RUF012
-
-        def messages(self):
-            return [(key, json.loads(value)) for key, value in _kafka.messages(name)]
-
-    Topic.name = name
-    return Topic()
-
-
-class Archive:
-    """The directory that a test's runs file into, read without the project's code."""
-
-    def __init__(self, root):
-        self.root = root
-
-    def files(self):
-        """The filed documents' paths below the root, in order."""
-        found = self.root.glob("sourcing/miso_realtime_total_load/2*/**/*")
-        return sorted(str(path.relative_to(self.root)) for path in found if path.is_file())
-
-    def document(self, path):
-        return json.loads(gzip.decompress((self.root / path).read_bytes()))
-
-    def only(self):
-        """The one document that is filed."""
-        (path,) = self.files()
-        return self.document(path)
+    return EmptyTopic(_kafka)
 
 
 @pytest.fixture

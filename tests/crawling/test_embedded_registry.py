@@ -13,10 +13,10 @@ from redis import Redis
 from miso_scrapy.registry import embedded
 from miso_scrapy.registry.client import RegistryUnavailable
 from miso_scrapy.registry.embedded import EmbeddedValkey
-from tests.conftest import Run
 from tests.support.archive_reader import PREFIX
-from tests.support.scripted_server import Scripted, live_body, started, wait_for
-from tests.support.servers import embedded_servers
+from tests.support.crawl import Run, started, wait_for
+from tests.support.scripted_server import Scripted
+from tests.support.servers import embedded_servers, live_body
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc"), reason="needs Linux's /proc")
 CLOCK = "2025-12-05T12:00:00+00:00"

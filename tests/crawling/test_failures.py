@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
-from tests.support.scripted_server import Scripted, live_body
-from tests.support.servers import free_port
+from tests.support.scripted_server import Scripted
+from tests.support.servers import free_port, live_body
 
 CLOCK = "2025-12-05T12:35:00+00:00"
 NOON = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:00"}

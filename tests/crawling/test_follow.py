@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from miso_scrapy.feed.candidate import floor_to_interval
-from tests.conftest import SCRAPY, Run
-from tests.support.scripted_server import read_until, started
+from tests.support.crawl import Run, read_until, started
+from tests.support.project import SCRAPY
 
 faketime = pytest.mark.skipif(
     not shutil.which("faketime"), reason="needs Debian's package faketime (as root)"

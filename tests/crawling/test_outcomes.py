@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.support.scripted_server import live_body, read_until, started
+from tests.support.crawl import read_until, started
+from tests.support.servers import live_body
 
 CLOCK = "2025-12-05T12:35:00+00:00"
 LATER = "2025-12-05T12:45:00+00:00"

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.scripted_server import Scripted, live_body, started, wait_for
+from tests.support.crawl import started, wait_for
+from tests.support.scripted_server import Scripted
+from tests.support.servers import live_body
 
 CLOCK = "2025-12-05T12:35:00+00:00"
 NOON = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:00"}

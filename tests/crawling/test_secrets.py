@@ -13,8 +13,8 @@ from scrapy.crawler import Crawler
 from scrapy.settings import Settings
 
 from miso_scrapy.extensions.mask_secrets import MaskSecrets
-from tests.support.scripted_server import Scripted, live_body
-from tests.support.servers import Valkey, free_port
+from tests.support.scripted_server import Scripted
+from tests.support.servers import Valkey, free_port, live_body
 from tests.support.stores import Directory, quarantined
 
 CLOCK = "2025-12-05T12:35:00+00:00"

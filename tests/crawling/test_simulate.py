@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.conftest import FOREIGN, SCRAPY
+from tests.support.project import FOREIGN, SCRAPY
 
 NOON = "2025-12-05T12:02:00-05:00"
 # A command for `scrapy simulate -- COMMAND`: fetches the feed so many times, prints the bodies.

@@ -16,7 +16,8 @@ from OpenSSL import SSL, crypto
 
 from miso_scrapy.network import tls
 from tests.support.certificates import DAY, LOCALHOST, authority, server_side
-from tests.support.scripted_server import Scripted, live_body
+from tests.support.scripted_server import Scripted
+from tests.support.servers import live_body
 
 JSON = {"Content-Type": "application/json"}
 URL = "http://ca.example/between.crt"

@@ -10,7 +10,7 @@ import pytest
 from miso_scrapy.dataset.days import DayRange, days, read
 from miso_scrapy.simulator.server import Fault
 from miso_scrapy.store.directory import DirectoryStore
-from tests.support import samples
+from tests.support import export_reader, samples
 from tests.support.samples import est
 
 DAY = "2026-05-01"
@@ -143,8 +143,8 @@ def test_export_audit_and_report_use_all_else_and_say_each_fault_once(
     exported = scrapy("export", "-o", "tables", *args)
     assert scrapy("export", "-o", "good", *args, env={"MISO_DATA_DIR": "good"}).returncode == 0
     assert exported.stdout.startswith("1 day exported from 288 snapshots")
-    found = [*samples.tables(tmp_path / "tables").values()]
-    assert found == [*samples.tables(tmp_path / "good").values()]
+    found = [*export_reader.tables(tmp_path / "tables").values()]
+    assert found == [*export_reader.tables(tmp_path / "good").values()]
     first, last = bad_from_eight[EIGHT], bad_from_eight[-1]
     lines = [
         f"left out: 192 rows in 192 files, from {first} to {last}: "
@@ -314,15 +314,15 @@ def test_an_export_never_shrinks_what_it_exported(tmp_path, scrapy, kind):
     root, target = tmp_path / "data", tmp_path / "tables"
     paths = [file(root, clock, snapshot(clock)) for clock in CLOCKS]
     assert scrapy("export", "-o", "tables").returncode == 0
-    before = samples.tables(target)
+    before = export_reader.tables(target)
     paths[144].write_bytes(b"damaged")
     assert scrapy("export", "-o", "tables").returncode == 1
-    assert samples.tables(target) == before
+    assert export_reader.tables(target) == before
     for path in paths[88:]:
         path.unlink() if kind == "lost" else path.write_bytes(b"damaged")
     done = scrapy("export", "-o", "tables")
     assert done.returncode == (1 if kind == "unreadable" else 0)
-    assert samples.tables(target) == before
+    assert export_reader.tables(target) == before
     assert (
         "0 days exported from 0 snapshots, 0 unchanged, 1 kept that the archive knows less of "
         f"by now ({DAY})" in done.stdout
@@ -343,17 +343,17 @@ def test_what_was_exported_stays_beside_what_is_new(tmp_path, scrapy):
     assert done.stdout.startswith("1 day exported from 3 snapshots, 0 unchanged")
     assert f"1 with what the archive knew before ({DAY})" in done.stdout
     at = [est(DAY, clock) for clock in ("00:00", "00:05", "00:10", "00:15")]
-    assert samples.rows(target, "load", DAY) == [
+    assert export_reader.rows(target, "load", DAY) == [
         (at[0], 2, at[0], at[3], 2),  # one of them by the file that is lost
         (at[1], 5, at[1], at[3], 0),  # first published by the file that is lost
         (at[2], 7, at[2], at[2], 0),
         (at[3], 9, at[3], at[3], 0),
     ]
-    assert samples.rows(target, "forecast", DAY) == [
+    assert export_reader.rows(target, "forecast", DAY) == [
         (at[0], 10, at[0]), (at[0], 11, at[1]), (at[0], 10, at[2]),
         (est(DAY, "01:00"), 20, at[0]), (est(DAY, "01:00"), 21, at[3]),
     ]  # fmt: skip
-    assert samples.rows(target, "cleared", DAY) == [(at[0], 1, at[0])]
+    assert export_reader.rows(target, "cleared", DAY) == [(at[0], 1, at[0])]
     # Nothing has changed since: it is not done again.
     again = scrapy("export", "-o", "tables")
     assert again.stdout.startswith("0 days exported from 0 snapshots, 1 unchanged")
@@ -367,5 +367,5 @@ def test_a_snapshot_that_comes_late_makes_a_vintage_older_and_none_stays_behind(
     done = scrapy("export", "-o", "tables")
     assert "1 day exported from 2 snapshots, 0 unchanged:" in done.stdout
     early, late = est(DAY, "00:05"), est(DAY, "00:10")
-    assert samples.rows(target, "load", DAY) == [(early, 5, early, late, 0)]
-    assert samples.rows(target, "forecast", DAY) == [(est(DAY), 10, early)]
+    assert export_reader.rows(target, "load", DAY) == [(early, 5, early, late, 0)]
+    assert export_reader.rows(target, "forecast", DAY) == [(est(DAY), 10, early)]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FOREIGN, SCRAPY
 from tests.support import samples
+from tests.support.project import FOREIGN, SCRAPY
 from tests.support.servers import free_port
 
 DASK = str(Path(sys.executable).with_name("dask"))

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from miso_scrapy.simulator.load import snapshot as simulated
-from tests.conftest import FOREIGN, SCRAPY
-from tests.support import samples
+from tests.support import export_reader, samples
+from tests.support.project import FOREIGN, SCRAPY
 from tests.support.samples import est
 from tests.support.tcp_proxy import Proxy
 from tests.support.terminal import at_a_terminal
@@ -105,14 +105,14 @@ def exported(tmp_path_factory):
 
 @pytest.mark.parametrize(("day", "mw"), [(SPRING, 1000), (AUTUMN, 2000)])
 def test_a_day_of_a_clock_change_has_288_intervals_of_est(exported, day, mw):
-    load = samples.rows(exported, "load", day)
+    load = export_reader.rows(exported, "load", day)
     assert [row[0] for row in load] == samples.grid(day)
     assert [row[1] for row in load] == [mw + number for number in range(288)]
     assert {row[3] for row in load} == {est(day, "23:55")}
 
 
 def test_a_missed_snapshots_values_come_from_the_next_one(exported):
-    first = {row[0]: row[2] for row in samples.rows(exported, "load", SPRING)}
+    first = {row[0]: row[2] for row in export_reader.rows(exported, "load", SPRING)}
     assert first[est(SPRING, "00:00")] == est(SPRING, "00:00")
     assert first[est(SPRING, "00:05")] == est(SPRING, "01:55")
     assert first[est(SPRING, "02:00")] == first[est(SPRING, "02:05")] == est(SPRING, "02:05")
@@ -120,27 +120,27 @@ def test_a_missed_snapshots_values_come_from_the_next_one(exported):
 
 
 def test_the_hours_of_a_day_of_a_clock_change_are_24(exported):
-    forecast = samples.rows(exported, "forecast", AUTUMN)
+    forecast = export_reader.rows(exported, "forecast", AUTUMN)
     hours = [est(AUTUMN) + timedelta(hours=hour) for hour in range(24)]
     assert forecast == [(hour, 7.0, est(AUTUMN, "23:55")) for hour in hours]
 
 
 def test_the_year_ends_at_midnight_est(exported):
     last, first = est("2025-12-31", "23:55"), est("2026-01-01")
-    assert samples.rows(exported, "load", "2025-12-31") == [
+    assert export_reader.rows(exported, "load", "2025-12-31") == [
         (est("2025-12-31", "23:50"), 50.0, last, last, 0),
         (last, 55.0, last, last, 0),
     ]
-    assert samples.rows(exported, "forecast", "2025-12-31") == [
+    assert export_reader.rows(exported, "forecast", "2025-12-31") == [
         (est("2025-12-31", "23:00"), 3, last)
     ]
-    assert samples.rows(exported, "load", "2026-01-01") == [(first, 60.0, first, first, 0)]
-    assert samples.rows(exported, "forecast", "2026-01-01") == [(first, 4.0, first)]
+    assert export_reader.rows(exported, "load", "2026-01-01") == [(first, 60.0, first, first, 0)]
+    assert export_reader.rows(exported, "forecast", "2026-01-01") == [(first, 4.0, first)]
 
 
 def test_every_change_of_a_value_is_a_revision_back_again_too(exported):
     at = [est("2026-05-01", clock) for clock in ("00:00", "00:05", "00:10", "00:15")]
-    assert samples.rows(exported, "load", "2026-05-01") == [
+    assert export_reader.rows(exported, "load", "2026-05-01") == [
         (at[0], 100.0, at[0], at[3], 2),
         (at[1], 5.0, at[1], at[1], 0),  # later snapshots do not carry it
         (at[2], 9.5, at[2], at[2], 0),
@@ -150,13 +150,13 @@ def test_every_change_of_a_value_is_a_revision_back_again_too(exported):
 def test_every_change_of_an_hour_is_a_vintage(exported):
     at = [est("2026-05-01", clock) for clock in ("00:00", "00:05", "00:10", "00:15")]
     hour_2 = est("2026-05-01", "01:00")
-    assert samples.rows(exported, "forecast", "2026-05-01") == [
+    assert export_reader.rows(exported, "forecast", "2026-05-01") == [
         (at[0], 10.0, at[0]),
         (at[0], 11.0, at[1]),
         (at[0], 10.0, at[2]),
         (hour_2, 20.0, at[0]),
     ]
-    assert samples.rows(exported, "cleared", "2026-05-01") == [
+    assert export_reader.rows(exported, "cleared", "2026-05-01") == [
         (at[0], 1.0, at[0]),
         (at[0], 2.0, at[2]),
     ]
@@ -166,19 +166,19 @@ def test_both_styles_of_label_name_the_same_intervals_and_hours(exported):
     day = "2026-05-02"
     at = [est(day, clock) for clock in ("00:00", "00:05", "00:10", "00:15")]
     last = est(day, "23:00")
-    assert samples.rows(exported, "load", day) == [
+    assert export_reader.rows(exported, "load", day) == [
         (at[0], 30.0, at[1], at[3], 0),
         (at[1], 31.0, at[1], at[3], 0),
         (at[2], 32.0, at[2], at[3], 0),
         (at[3], 33.0, at[3], at[3], 0),
     ]
     # HourEnding 00:00 is the day's end, as 24:00 and hour 24 are; Hour 00:00 begins the day.
-    assert samples.rows(exported, "forecast", day) == [
+    assert export_reader.rows(exported, "forecast", day) == [
         (at[0], 10.0, at[1]),
         (last, 20.0, at[1]),
         (last, 21.0, at[3]),
     ]
-    assert samples.rows(exported, "cleared", day) == [
+    assert export_reader.rows(exported, "cleared", day) == [
         (at[0], 5.0, at[1]),
         (at[0], 7.0, at[3]),
         (last, 6.0, at[1]),
@@ -188,49 +188,49 @@ def test_both_styles_of_label_name_the_same_intervals_and_hours(exported):
 
 def test_of_an_hour_twice_in_one_array_the_later_row_counts(exported):
     day, at = "2026-05-03", est("2026-05-03", "00:05")
-    assert [row[1:] for row in samples.rows(exported, "load", day)] == [
+    assert [row[1:] for row in export_reader.rows(exported, "load", day)] == [
         (3.0, at, at, 0),
         (2.0, at, at, 0),
     ]
-    assert samples.rows(exported, "forecast", day) == [(est(day, "08:00"), 2.0, at)]
-    assert [row[1] for row in samples.rows(exported, "cleared", day)] == [6.0, 5.0]
+    assert export_reader.rows(exported, "forecast", day) == [(est(day, "08:00"), 2.0, at)]
+    assert [row[1] for row in export_reader.rows(exported, "cleared", day)] == [6.0, 5.0]
 
 
 def test_snapshots_count_in_the_order_of_their_intervals(exported):
     day = "2026-05-04"
     at = [est(day, clock) for clock in ("11:55", "12:00", "12:05")]
-    assert samples.rows(exported, "load", day) == [
+    assert export_reader.rows(exported, "load", day) == [
         (at[0], 1.0, at[0], at[0], 0),
         (at[1], 3.0, at[1], at[2], 1),
     ]
-    assert samples.rows(exported, "forecast", day) == [
+    assert export_reader.rows(exported, "forecast", day) == [
         (est(day), mw, published) for mw, published in zip([1.0, 2.0, 3.0], at, strict=True)
     ]
 
 
 def test_a_snapshot_filed_across_midnight_counts_for_the_day_of_its_interval(exported):
-    assert samples.rows(exported, "load", "2026-05-05") == [
+    assert export_reader.rows(exported, "load", "2026-05-05") == [
         (at, mw, at, at, 0)
         for at, mw in [(est("2026-05-05", "23:50"), 8.0), (est("2026-05-05", "23:55"), 9.0)]
     ]
     at = est("2026-05-07")
-    assert samples.rows(exported, "load", "2026-05-07") == [(at, 7.0, at, at, 0)]
+    assert export_reader.rows(exported, "load", "2026-05-07") == [(at, 7.0, at, at, 0)]
 
 
 def test_a_snapshot_filed_under_another_day_counts_for_neither(exported):
     at = est("2026-05-08", "12:00")
-    assert samples.rows(exported, "load", "2026-05-08") == [(at, 1.0, at, at, 0)]
+    assert export_reader.rows(exported, "load", "2026-05-08") == [(at, 1.0, at, at, 0)]
     at = est("2026-05-09", "12:05")
-    assert samples.rows(exported, "load", "2026-05-09") == [(at, 3.0, at, at, 0)]
+    assert export_reader.rows(exported, "load", "2026-05-09") == [(at, 3.0, at, at, 0)]
 
 
 def test_each_market_day_with_snapshots_is_a_partition_of_each_table_and_no_other_day(exported):
-    days = [str(day) for day in samples.days(exported)]
+    days = [str(day) for day in export_reader.days(exported)]
     assert days == [
         "2025-12-31", "2026-01-01", SPRING, "2026-05-01", "2026-05-02", "2026-05-03",
         "2026-05-04", "2026-05-05", "2026-05-07", "2026-05-08", "2026-05-09", AUTUMN,
     ]  # fmt: skip
-    assert list(samples.tables(exported)) == [
+    assert list(export_reader.tables(exported)) == [
         f"{table}/market_day={day}/{table}.parquet"
         for table in ("cleared", "forecast", "load")
         for day in days
@@ -246,14 +246,16 @@ def test_of_a_simulated_week_each_interval_has_the_value_that_was_published_last
     for day in week:
         last = est(day, "23:55")
         said = simulated(0, last)["LoadInfo"]
-        load = samples.rows(tmp_path / "tables", "load", day)
+        load = export_reader.rows(tmp_path / "tables", "load", day)
         assert [row[0] for row in load] == samples.grid(day)
         final = [float(row["Load"]["Value"]) for row in said["FiveMinTotalLoad"]]
         assert [row[1] for row in load] == final
         assert all(first == start for start, _, first, *_ in load)
         assert {row[3] for row in load} == {last}
         assert sum(row[4] for row in load) > 0
-        latest = {start: mw for start, mw, _ in samples.rows(tmp_path / "tables", "forecast", day)}
+        latest = {
+            start: mw for start, mw, _ in export_reader.rows(tmp_path / "tables", "forecast", day)
+        }
         final = [float(row["Forecast"]["LoadForecast"]) for row in said["MediumTermLoadForecast"]]
         assert list(latest.values()) == final
     audited = scrapy("audit", *args)
@@ -290,7 +292,8 @@ def test_the_files_are_typed_sorted_zstd_parquet(exported):
 
 def test_duckdb_polars_and_pandas_read_the_partitions_as_they_are(exported):
     expected = {
-        str(day): len(samples.rows(exported, "load", day)) for day in samples.days(exported)
+        str(day): len(export_reader.rows(exported, "load", day))
+        for day in export_reader.days(exported)
     }
     counted = duckdb.sql(
         "select market_day::varchar, count(*) from "
@@ -345,14 +348,14 @@ def test_run_again_only_what_changed_is_done_again(tmp_path, scrapy):
     samples.file(root, days[0], "12:05", samples.until("12:05", 100))
     samples.file(root, days[2], "12:00", samples.until("12:00", 200))
     assert redone() == [days[0], days[2]]
-    assert len(samples.rows(target, "load", days[0])) == 146
-    assert samples.rows(target, "load", days[2])[0][1] == 200
+    assert len(export_reader.rows(target, "load", days[0])) == 146
+    assert export_reader.rows(target, "load", days[2])[0][1] == 200
     # A snapshot more at midnight, filed under the next day: both days have another file.
     samples.file(
         root, days[1], "23:55", {"23:55": 1}, candidate=est(days[2], "00:05")
     )  # fmt: skip
     assert redone() == [days[1], days[2]]
-    assert samples.rows(target, "load", days[1])[-1][:2] == (est(days[1], "23:55"), 1)
+    assert export_reader.rows(target, "load", days[1])[-1][:2] == (est(days[1], "23:55"), 1)
     # A table that somebody took away, and one that somebody cut.
     (target / f"forecast/market_day={days[0]}/forecast.parquet").unlink()
     cut = target / f"load/market_day={days[1]}/load.parquet"
@@ -416,8 +419,8 @@ def test_files_that_cannot_be_read_are_told_by_what_is_wrong_and_the_rest_is_exp
             assert line.startswith(beginning)
 
     check(scrapy("export", "-o", str(target)))
-    assert [row[1] for row in samples.rows(target, "load", "2026-05-01")] == [5, 6]
-    assert [row[1] for row in samples.rows(target, "load", "2026-05-02")] == [7]
+    assert [row[1] for row in export_reader.rows(target, "load", "2026-05-01")] == [5, 6]
+    assert [row[1] for row in export_reader.rows(target, "load", "2026-05-02")] == [7]
     # Tried again, and told again, by the next run; not the day without a fault.
     before = stamps(target)["2026-05-02"]
     check(scrapy("export", "-o", str(target)))
@@ -519,9 +522,9 @@ def test_a_bucket_gives_the_same_tables_as_a_directory_and_none_is_written_to(
     assert (ours.returncode, theirs.returncode) == (1, 1)
     assert ours.stderr.startswith(f"cannot be read: {root}/{wrong}: ")
     assert theirs.stderr == ours.stderr.replace(str(root), f"s3://{bucket.name}")
-    tables = samples.tables(tmp_path / "from-directory")
+    tables = export_reader.tables(tmp_path / "from-directory")
     assert len(tables) == 6
-    assert tables == samples.tables(tmp_path / "from-bucket")
+    assert tables == export_reader.tables(tmp_path / "from-bucket")
     assert bucket.keys() == before
     assert sorted(path.name for path in root.iterdir()) == ["sourcing"]
 
@@ -663,7 +666,7 @@ def eventually(happened, seconds=60):
 
 def check_whole(target, expected):
     """Every table that is there is whole, for who reads it, and what it has to be."""
-    found = samples.tables(target)
+    found = export_reader.tables(target)
     assert all(table == expected[path] for path, table in found.items())
     for name in {path.split("/")[0] for path in found}:
         pattern = f"{target}/{name}/**/*"
@@ -682,7 +685,7 @@ def test_killed_at_any_moment_nothing_is_broken_and_the_next_run_completes(
         for clock in ("06:00", "12:00", "23:55"):
             samples.file(root, day, clock, samples.until(clock, 100 * number), {1: number}, {1: 1})
     assert scrapy("export", "-o", "expected").returncode == 0
-    expected = samples.tables(tmp_path / "expected")
+    expected = export_reader.tables(tmp_path / "expected")
     moment = random.Random(0)
     target = tmp_path / "tables"
     written = -1

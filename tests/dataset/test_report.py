@@ -21,7 +21,7 @@ from miso_scrapy.feed.shape import normalise
 from miso_scrapy.report.page import report
 from miso_scrapy.simulator.load import day_of, snapshot
 from miso_scrapy.simulator.writer import write_day
-from tests.conftest import FOREIGN, SCRAPY
+from tests.support.project import FOREIGN, SCRAPY
 
 CHROMIUM = shutil.which("chromium")
 in_chromium = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's package chromium (as root)")

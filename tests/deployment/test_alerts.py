@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.documentation.test_readme import fences
+from tests.support.readme import fences
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("promtool"), reason="needs Debian's package prometheus (as root)"

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.conftest import MONITORS
-from tests.deployment.test_metrics import OUTCOMES, SUCCESS, Metrics
+from tests.support.crawl import MONITORS
+from tests.support.metrics_file import OUTCOMES, SUCCESS, Metrics
 from tests.support.servers import free_port
 
 HOUR = 3600

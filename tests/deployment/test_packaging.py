@@ -19,8 +19,8 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.conftest import FOREIGN, PROJECT
 from tests.support.clean_clone import clone_to
+from tests.support.project import FOREIGN, PROJECT
 
 # Python 3.11 brings setuptools 65, which reads no SPDX expression; later ones bring none.
 BUNDLED = sorted(Path(ensurepip.__file__).with_name("_bundled").glob("setuptools-*.whl"))

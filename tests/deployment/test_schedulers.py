@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from tests.conftest import PROJECT, Run
+from tests.support.crawl import Run
+from tests.support.project import PROJECT
 
 README = (PROJECT / "README.md").read_text()
 CLONE = "/opt/miso_scrapy"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import FOREIGN, PROJECT
+from tests.support.project import FOREIGN, PROJECT
 from tests.support.servers import free_port
 
 BIN = Path(sys.executable).parent

@@ -16,8 +16,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.conftest import FOREIGN, PROJECT, Run
 from tests.support.clean_clone import changed_in, clone_to
+from tests.support.crawl import Run
+from tests.support.project import FOREIGN, PROJECT
 from tests.support.scripted_server import Scripted
 from tests.support.servers import free_port
 

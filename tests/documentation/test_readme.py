@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PROJECT
+from tests.support.project import PROJECT
 from tests.support.servers import free_port
 
 README = (PROJECT / "README.md").read_text()

@@ -5,9 +5,11 @@ import time
 
 import pytest
 
-from tests.conftest import PROJECT
 from tests.support.archive_reader import PREFIX, Witness, files_below, fingerprint
-from tests.support.scripted_server import Scripted, live_body, started, wait_for
+from tests.support.crawl import started, wait_for
+from tests.support.project import PROJECT
+from tests.support.scripted_server import Scripted
+from tests.support.servers import live_body
 from tests.support.tcp_proxy import Proxy
 
 CLOCK = "2025-12-05T12:00:00+00:00"

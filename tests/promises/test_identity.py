@@ -13,10 +13,12 @@ import pytest
 
 from miso_scrapy.archive.identity import Identity, Kind, identify
 from miso_scrapy.store.s3 import S3Store
-from tests.conftest import SCRAPY, Run
-from tests.support import samples
+from tests.support import export_reader, samples
 from tests.support.archive_reader import PREFIX, files_below
-from tests.support.scripted_server import Scripted, live_body, started
+from tests.support.crawl import Run, started
+from tests.support.project import SCRAPY
+from tests.support.scripted_server import Scripted
+from tests.support.servers import live_body
 from tests.support.stores import (
     Directory,
     filed,
@@ -553,12 +555,12 @@ def test_report_audit_and_export_say_that_an_archive_is_simulated(scrapy, tmp_pa
 
     # Nor do the tables mix.
     for source, target in ((), "tables"), (simulated, "real"):
-        before = samples.tables(tmp_path / target)
+        before = export_reader.tables(tmp_path / target)
         done = scrapy("export", "-o", target, *source)
         assert done.returncode == 1
         assert len(done.stderr.splitlines()) == 1
         assert "-o" in done.stderr
-        assert samples.tables(tmp_path / target).keys() == before.keys()
+        assert export_reader.tables(tmp_path / target).keys() == before.keys()
 
 
 def test_doctor_tells_of_a_registry_of_another_archive(crawl, scrapy, feed, valkey, tmp_path):

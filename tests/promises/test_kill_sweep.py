@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from tests.conftest import PROJECT, SCRAPY
 from tests.support import warm_start
 from tests.support.archive_reader import PREFIX, Witness, files_below, files_in
+from tests.support.project import PROJECT, SCRAPY
 from tests.support.servers import embedded_servers
 
 SEAMS = [

@@ -18,7 +18,7 @@ from miso_scrapy.feed.fingerprint import fingerprint
 from miso_scrapy.feed.shape import NotJSON, decode, error_in, normalise, source_ref_id
 from miso_scrapy.feed.validation import problem
 from miso_scrapy.simulator.load import snapshot
-from tests.conftest import Run
+from tests.support.crawl import Run
 from tests.support.scripted_server import Scripted
 from tests.support.stores import filed, place_of, quarantined
 

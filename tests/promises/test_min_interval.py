@@ -10,8 +10,9 @@ from email.utils import format_datetime
 
 import pytest
 
-from tests.conftest import Run
-from tests.support.scripted_server import Scripted, live_body, read_until, started, wait_for
+from tests.support.crawl import Run, read_until, started, wait_for
+from tests.support.scripted_server import Scripted
+from tests.support.servers import live_body
 
 CLOCK = "2025-12-05T12:35:00+00:00"
 JSON = {"Content-Type": "application/json"}

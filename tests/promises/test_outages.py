@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.conftest import Run
 from tests.support.archive_reader import Witness, files_below, files_in
-from tests.support.scripted_server import started
+from tests.support.crawl import Run, started
 from tests.support.tcp_proxy import ProxiedKafka, Proxy
 
 CLOCK = "2025-12-05T12:00:00+00:00"

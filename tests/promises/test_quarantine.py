@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.conftest import Run
 from tests.support.archive_reader import Witness
-from tests.support.scripted_server import Scripted, live_body
+from tests.support.crawl import Run
+from tests.support.scripted_server import Scripted
+from tests.support.servers import live_body
 from tests.support.stores import (
     QUARANTINE,
     Directory,

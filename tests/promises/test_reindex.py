@@ -10,13 +10,7 @@ import pytest
 
 from miso_scrapy.simulator.load import snapshot
 from tests.support.archive_reader import PREFIX, ROOT, Witness
-from tests.support.stores import (
-    Directory,
-    filed,
-    place_of,
-    places,
-    quarantined,
-)
+from tests.support.stores import Directory, filed, place_of, places, quarantined
 from tests.support.terminal import at_a_terminal
 
 CLOCK = "2025-12-05T12:35:00+00:00"

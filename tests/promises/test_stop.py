@@ -9,9 +9,10 @@ import time
 
 import pytest
 
-from tests.conftest import SCRAPY, Run
 from tests.support import warm_start
 from tests.support.archive_reader import Witness, files_below
+from tests.support.crawl import Run
+from tests.support.project import SCRAPY
 from tests.support.tcp_proxy import Proxy
 
 RANGE = {"start": "2025-12-05T12:00", "end": "2025-12-05T14:00"}

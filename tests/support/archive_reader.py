@@ -43,6 +43,26 @@ def fingerprint(body):
     return hashlib.md5(text.encode()).hexdigest()
 
 
+class Archive:
+    """The directory that a test's runs file into, read without the project's code."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def files(self):
+        """The filed documents' paths below the root, in order."""
+        found = self.root.glob("sourcing/miso_realtime_total_load/2*/**/*")
+        return sorted(str(path.relative_to(self.root)) for path in found if path.is_file())
+
+    def document(self, path):
+        return json.loads(gzip.decompress((self.root / path).read_bytes()))
+
+    def only(self):
+        """The one document that is filed."""
+        (path,) = self.files()
+        return self.document(path)
+
+
 class Witness:
     """What is there after a run. *files* from above; *redis* a client; *messages* (key, value)."""
 

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 
-from tests.conftest import PROJECT
+from tests.support.project import PROJECT
 
 
 def clone_to(directory):

@@ -1,10 +1,8 @@
-"""An archive of known content, and the tables of an export: none of it by the project's code."""
+"""Write archives of known content, without the project's code."""
 
 import gzip
 import json
-from datetime import UTC, date, datetime, timedelta, timezone
-
-import pyarrow.parquet as pq
+from datetime import UTC, datetime, timedelta, timezone
 
 EST = timezone(timedelta(hours=-5))
 INTERVAL = timedelta(minutes=5)
@@ -92,21 +90,3 @@ def until(clock, mw):
     hours, minutes = map(int, clock.split(":"))
     count = hours * 12 + minutes // 5 + 1
     return {f"{n // 12:02d}:{n % 12 * 5:02d}": mw + n for n in range(count)}
-
-
-def rows(target, table, day):
-    """The rows of *table* of the market day *day*, in the file's order, as tuples."""
-    path = target / table / f"market_day={day}" / f"{table}.parquet"
-    return [tuple(row.values()) for row in pq.ParquetFile(path).read().to_pylist()]
-
-
-def tables(target):
-    """All the tables that are there, by their path below *target*."""
-    found = sorted(target.glob("*/market_day=*/*"))
-    return {str(path.relative_to(target)): pq.ParquetFile(path).read() for path in found}
-
-
-def days(target, table="load"):
-    """The market days that *table* has a partition of."""
-    found = (target / table).glob("market_day=*")
-    return sorted(date.fromisoformat(path.name.removeprefix("market_day=")) for path in found)

@@ -1,15 +1,9 @@
-"""What some tests need beyond servers.py: answers of their own, runs in the background."""
+"""An HTTP server whose answers a test gives."""
 
-import contextlib
-import subprocess
 import threading
 import time
-import urllib.request
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-from tests.conftest import SCRAPY
-from tests.support import warm_start
 
 
 @dataclass
@@ -74,55 +68,3 @@ class Scripted:
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()
-
-
-def live_body(feed):
-    """The bytes that *feed* answers at its clock."""
-    with urllib.request.urlopen(feed.url) as answer:
-        body = answer.read()
-    feed.requests.clear()
-    return body
-
-
-@contextlib.contextmanager
-def started(cwd, environment, *args):
-    """Start `scrapy crawl miso_rtload ARGS...`: a process with its output, as text, in `.stdout`."""
-    # What is loaded first of all needs an interpreter of its own.
-    popen = subprocess.Popen if "LD_PRELOAD" in environment else warm_start.Popen
-    process = popen(
-        [SCRAPY, "crawl", "miso_rtload", *args],
-        cwd=cwd,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.communicate(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-def read_until(process, text, times=1):
-    """Read the output of *process* up to the line that holds *text* for the so-manieth time."""
-    seen = []
-    for line in process.stdout:
-        seen.append(line)
-        times -= text in line
-        if not times:
-            return seen
-    raise AssertionError(f"{text!r} was never logged:\n{''.join(seen)}")
-
-
-def wait_for(event, process):
-    """Wait until *event* is set; a process that ended will not set it any more."""
-    while not event.wait(0.1):
-        assert process.poll() is None, process.stdout.read()

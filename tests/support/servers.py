@@ -2,10 +2,14 @@
 
 import asyncio
 import contextlib
+import gzip
+import json
 import os
+import secrets
 import socket
 import subprocess
 import threading
+import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -75,6 +79,14 @@ class Feed:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def live_body(feed):
+    """The bytes that *feed* answers at its clock."""
+    with urllib.request.urlopen(feed.url) as answer:
+        body = answer.read()
+    feed.requests.clear()
+    return body
+
+
 class Valkey:
     def __init__(self, directory: Path, **config):
         self.port = free_port()
@@ -118,6 +130,33 @@ class S3:
 
     def stop(self):
         self.server.stop()
+
+
+class EmptyBucket:
+    """A bucket of a name of its own; `.settings` are for `crawl(env=...)`."""
+
+    def __init__(self, s3):
+        self.name = f"miso-{secrets.token_hex(4)}"
+        self.client = s3.client
+        self.endpoint = s3.endpoint
+        self.settings = {
+            "S3_BUCKET": self.name,
+            "AWS_ENDPOINT_URL": s3.endpoint,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing-secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        self.client.create_bucket(Bucket=self.name)
+
+    def keys(self):
+        """The keys of all there is, but for the archive's identity."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+        return [key for key in keys if not key.endswith("/archive.json")]
+
+    def document(self, key):
+        body = self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
+        return json.loads(gzip.decompress(body))
 
 
 class Kafka:
@@ -175,3 +214,18 @@ class Kafka:
     def stop(self):
         self.process.kill()
         self.process.wait()
+
+
+class EmptyTopic:
+    """A Kafka topic of a name of its own; `.settings` are for `crawl(env=...)`."""
+
+    def __init__(self, kafka):
+        self.name = f"miso-{secrets.token_hex(4)}"
+        self.brokers = kafka.brokers
+        self.settings = {"KAFKA_BROKERS": kafka.brokers, "KAFKA_TOPIC": self.name}
+        self._kafka = kafka
+        kafka.create_topic(self.name)
+
+    def messages(self):
+        """Return all messages as (key, the value's JSON)."""
+        return [(key, json.loads(value)) for key, value in self._kafka.messages(self.name)]

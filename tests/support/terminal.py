@@ -6,7 +6,7 @@ import pty
 import subprocess
 import termios
 
-from tests.conftest import SCRAPY
+from tests.support.project import SCRAPY
 
 
 def at_a_terminal(args, directory, environment, rows, columns):

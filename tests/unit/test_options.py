@@ -7,7 +7,7 @@ from scrapy.settings import Settings
 
 import miso_scrapy
 from miso_scrapy.options import Options, flag
-from tests.conftest import FOREIGN
+from tests.support.project import FOREIGN
 
 SETTINGS = Path(miso_scrapy.__file__).with_name("settings.py")
 
