@@ -1,3 +1,4 @@
+import functools
 import os
 import subprocess
 import sys
@@ -101,14 +102,14 @@ def scrapy(tmp_path, environment):
     """
 
     def run(*args, env=None, timeout=120, cold=False, **kwargs):
-        return (subprocess if cold else warm_start).run(
+        start = functools.partial(subprocess.run, text=True) if cold else warm_start.run
+        return start(
             [SCRAPY, *args],
             cwd=tmp_path,
             env={**environment, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
             timeout=timeout,
             **kwargs,
         )

@@ -36,7 +36,7 @@ def killed(tmp_path, environment):
             "PYTHONPATH": str(PROJECT),
         }
         arguments = [part for item in RANGE.items() for part in ("-a", "{}={}".format(*item))]
-        process = warm_start.Popen(
+        process = warm_start.Process(
             [SCRAPY, "crawl", "miso_rtload", *arguments, "-s", "MISO_MIN_INTERVAL=0"],
             cwd=tmp_path,
             env=settings,

@@ -60,7 +60,7 @@ class Worker:
         self.log = log
         arguments = [part for item in arguments.items() for part in ("-a", "{}={}".format(*item))]
         with log.open("w") as output:
-            self.process = warm_start.Popen(
+            self.process = warm_start.Process(
                 [SCRAPY, "crawl", "miso_rtload", *arguments, "-s", "MISO_MIN_INTERVAL=0"],
                 cwd=log.parent,
                 env=environment,

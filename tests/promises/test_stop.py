@@ -27,7 +27,7 @@ class Running:
         self.log = directory / "stopped.log"
         options = [part for item in arguments.items() for part in ("-a", "{}={}".format(*item))]
         with self.log.open("w") as log:
-            self.process = warm_start.Popen(
+            self.process = warm_start.Process(
                 [SCRAPY, "crawl", "miso_rtload", *options, "-s", "MISO_MIN_INTERVAL=0"],
                 cwd=directory,
                 env=environment,

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import functools
 import re
 import subprocess
 from dataclasses import dataclass, field
@@ -54,15 +55,14 @@ def _literal(text):
 def started(cwd, environment, *args):
     """Start `scrapy crawl miso_rtload ARGS...`: a process with its output, as text, in `.stdout`."""
     # What is loaded first of all needs an interpreter of its own.
-    popen = subprocess.Popen if "LD_PRELOAD" in environment else warm_start.Popen
-    process = popen(
+    cold = functools.partial(subprocess.Popen, text=True)
+    process = (cold if "LD_PRELOAD" in environment else warm_start.Process)(
         [SCRAPY, "crawl", "miso_rtload", *args],
         cwd=cwd,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
     )
     try:
         yield process
