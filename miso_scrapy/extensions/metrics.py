@@ -15,7 +15,7 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
 from miso_scrapy.archive.record import Filed
-from miso_scrapy.components import Component
+from miso_scrapy.components import Component, spider_of
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.extensions.connections import Connections
 from miso_scrapy.extensions.last_success import LastSuccess
@@ -137,7 +137,7 @@ class Metrics(Component):
         if newest := stats.get(NEWEST_INTERVAL):
             age = now - parse_ref_id(newest)
             values["miso_snapshot_age_seconds"] = age.total_seconds()
-        if hasattr(self.crawler.spider, "candidates"):  # a requeue has none that are of now
+        if spider_of(self.crawler).candidates:  # a requeue has no candidates of the present
             success = self._last_success.at
             values[_LAST_SUCCESS] = success.timestamp() if success else None
         return values
