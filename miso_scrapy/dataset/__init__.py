@@ -1,5 +1,5 @@
-"""The read side: the archive as a dataset. It reads through the store and the feed, and writes none.
+"""The read side: the archive as a dataset. It only reads the archive, and changes nothing in it.
 
-Each snapshot holds its whole market day so far, so a day is folded from its snapshots: later ones
-heal what an earlier one missed, revise its values, and forecast anew.
+Each snapshot holds its whole market day so far. A market day is therefore folded from its snapshots:
+a later snapshot heals intervals without a snapshot, revises values, and brings new forecasts.
 """

@@ -1,4 +1,4 @@
-"""The audit: what is there of each market day, what is missing, what was healed and revised."""
+"""Count what each market day has, what is missing, and what was healed or revised."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY
 
 @dataclass(frozen=True)
 class Gap:
-    """Intervals in a row, all without a value: from *first* to *last*, both included, in EST."""
+    """Consecutive intervals without a value, from *first* to *last*, both included, in EST."""
 
     first: datetime
     last: datetime
@@ -30,39 +30,41 @@ class Gap:
 
 @dataclass(frozen=True)
 class DayAudit:
-    """What is known of a market day."""
+    """The counts of a market day."""
 
     day: date
     snapshots: int
-    """Intervals of the day, of 288, whose own snapshot is filed, whether it can be read or not."""
+    """Intervals of the day, of 288, that have a snapshot of their own, readable or not."""
     values: int
     """5-minute values known, of 288."""
     missing: list[Gap]
     """Intervals that were due and have no value."""
     healed: int
-    """Values whose own snapshot is missing, cannot be read or has no rows: a later one had them."""
+    """Values known only from a later snapshot: that of their own interval is missing, unreadable or
+    without rows.
+    """
     revisions: int
     """How often a value changed after it was first published."""
     largest_revision_mw: float
     unreadable_files: int
     dropped_rows: int
-    """Rows that cannot be used."""
+    """Rows left out, because they cannot be used."""
     filed_under_another_day: int
-    """Snapshots of other days that are filed under this one; they are left out."""
+    """Snapshots of other market days with a candidate of this one; they are left out."""
     empty_snapshots: int
     """Snapshots that have no rows."""
     longest_silence: timedelta
-    """The longest time without a snapshot, of the time that was due."""
+    """The longest time without a snapshot, within the part of the day that was due."""
     own: tuple[datetime, datetime] | None
-    """The first and the last interval whose own snapshot is filed, UTC; None where there is none."""
+    """The first and the last interval with a snapshot of its own, UTC; None if there is none."""
     due: datetime
-    """The end of the time that was due."""
+    """The end of the part of the day that was due, EST."""
     newest: datetime | None
-    """The interval of the newest snapshot, UTC; None where the day has none."""
+    """The interval of the newest snapshot, UTC; None if the day has no snapshot."""
 
     @property
     def has_files(self) -> bool:
-        """Whether a file is of this day, by what it holds, or by its name where that is not known."""
+        """Whether a file belongs to this day, by its content, or by its name if it cannot be used."""
         return bool(self.newest or self.unreadable_files or self.filed_under_another_day)
 
     @property
@@ -72,9 +74,9 @@ class DayAudit:
 
 
 def audit(read: DayRead, now: datetime) -> DayAudit:
-    """Return what is known of a market day. What is not due yet at *now* is not missing.
+    """Return the counts of a market day. Intervals that are not due yet at *now* are not missing.
 
-    Snapshots are counted by what is filed: of a file that cannot be read, by its candidate.
+    A snapshot counts for its interval; a file that cannot be read counts for its candidate.
     """
     day = read.market_day
     midnight = datetime.combine(day.day, time(), EST)
@@ -103,7 +105,7 @@ def audit(read: DayRead, now: datetime) -> DayAudit:
 
 @dataclass(frozen=True)
 class Total:
-    """What is known of all the days together."""
+    """The counts of all days together."""
 
     days: int
     snapshots: int
@@ -121,7 +123,7 @@ class Total:
 
 
 def total(audits: Sequence[DayAudit]) -> Total:
-    """Return what *audits* come to."""
+    """Return the totals of *audits*."""
     return Total(
         days=len(audits),
         snapshots=sum(each.snapshots for each in audits),
@@ -140,7 +142,7 @@ def total(audits: Sequence[DayAudit]) -> Total:
 
 
 def _silences(audits: Sequence[DayAudit]) -> Iterable[timedelta]:
-    """Yield the times without a snapshot from one day that has some to the next, and to the end."""
+    """Yield the times without a snapshot between days that have any, and after the last snapshot."""
     yield timedelta()
     last = None
     for each in audits:
@@ -153,9 +155,9 @@ def _silences(audits: Sequence[DayAudit]) -> Iterable[timedelta]:
 
 
 def within(audits: Sequence[DayAudit], wanted: DayRange) -> slice:
-    """Return which of *audits* are within the archive, where *wanted* leaves its ends open.
+    """Return the slice of *audits* to show. Days without files at an open end of *wanted* are left out.
 
-    The first and last files may belong to the day before or after; most often they do not.
+    There may be such days, because a file near midnight may belong to the day before or after.
     """
     held = [number for number, each in enumerate(audits) if each.has_files]
     first = held[0] if held and not wanted.start else 0
@@ -177,7 +179,7 @@ def _gaps(missing: Iterable[datetime]) -> Iterable[Gap]:
 
 
 def _longest_silence(own: Sequence[datetime], start: datetime, end: datetime) -> timedelta:
-    """Return the longest stretch of 5-minute intervals, from *start* to *end*, without a snapshot."""
+    """Return the longest time between *start* and *end* in which no interval has a snapshot."""
     edges = [start - INTERVAL, *own, max(end, start)]
     return max(
         (later - earlier - INTERVAL for earlier, later in pairwise(edges)),

@@ -1,4 +1,4 @@
-"""The archive by market days: which files a day is in, and what they say of it."""
+"""Find the files of each market day in the archive, and read them."""
 
 from __future__ import annotations
 
@@ -36,25 +36,28 @@ class DayFiles:
     day: date
     keys: list[str]
     version: str
-    """Another one as soon as one of the files is another."""
+    """A hash of the files' names and versions: it changes when a file is added, removed or changed."""
 
 
 @dataclass
 class DayRead:
-    """A market day, and what became of its files."""
+    """A market day, and what was left out of its files."""
 
     market_day: MarketDay
     faults: Faults = field(default_factory=Faults)
-    """What is left out: files that cannot be read, and rows that cannot be used."""
+    """The files that cannot be read, and the rows that cannot be used."""
     unreadable: list[datetime] = field(default_factory=list)
-    """The candidates, of this market day, of the files that cannot be read, UTC."""
+    """The files that cannot be read: their candidates on this market day, UTC."""
     elsewhere: list[datetime] = field(default_factory=list)
-    """The candidates, of this market day, of the files that hold a snapshot of another day, UTC."""
+    """The files that hold a snapshot of another day: their candidates on this market day, UTC."""
 
 
 @dataclass(frozen=True)
 class DayRange:
-    """The market days from *start* to the one before *end*; None: from the first, to the last."""
+    """The market days from *start* up to, but not including, *end*.
+
+    None means from the first day of the archive, or to its last day.
+    """
 
     start: date | None = None
     end: date | None = None
@@ -69,10 +72,10 @@ class DayRange:
 
 
 def days(store: Store, wanted: DayRange) -> list[DayFiles]:
-    """Return the market days, of those *wanted*, that have files, in order.
+    """Return those of the *wanted* market days that have files, in order.
 
-    Only names are read, and of a range that is closed only those that may belong to it. Raises
-    StoreUnavailable.
+    This lists file names only. For a range with both ends, it lists only the names that may belong to
+    it. Raises StoreUnavailable.
     """
     found: dict[date, tuple[list[Entry], list[Entry], list[Entry]]] = {}
     for prefix in _prefixes(wanted):
@@ -93,9 +96,10 @@ def days(store: Store, wanted: DayRange) -> list[DayFiles]:
 
 
 def with_empty_days(found: list[DayFiles], wanted: DayRange, today: date) -> list[DayFiles]:
-    """Return *found*, and a day without files for each day of the range, until *today*, that has none.
+    """Return *found*, with a DayFiles without files added for each other day of the range.
 
-    An end that is left open is the archive's own.
+    No days are added after *today*. An end that *wanted* leaves open is the first or last day of
+    *found*, which must not be empty.
     """
     by_day = {files.day: files for files in found}
     first = wanted.start or found[0].day
@@ -107,11 +111,11 @@ def with_empty_days(found: list[DayFiles], wanted: DayRange, today: date) -> lis
 
 
 def read(store: Store, files: DayFiles) -> DayRead:
-    """Return the market day that *files* say. Raises StoreUnavailable.
+    """Read *files*, and return their market day. Raises StoreUnavailable.
 
-    A file that cannot be read is left out, and so is a row that cannot be used: both are named. So is,
-    without a fault, a snapshot of another day: near midnight a file may belong to either, and one that
-    was filed without being covered belongs to no day that its name tells.
+    Files that cannot be read and rows that cannot be used are left out, and recorded as faults. A
+    snapshot of another market day is left out too, but it is not a fault: a file near midnight may
+    belong to either day, and a snapshot that was filed without covering its candidate may be of any day.
     """
     done = DayRead(MarketDay(files.day))
     snapshots, reader = [], SnapshotReader()
@@ -136,17 +140,18 @@ def read(store: Store, files: DayFiles) -> DayRead:
 
 
 def _snapshot(reader: SnapshotReader, body: bytes | StoreUnavailable | None) -> Published:
-    if body is None:  # to a worker elsewhere, or by now
+    if body is None:  # removed since, or a worker on another machine does not see it
         raise UnreadableDocument("it was listed, and is not there")
     if isinstance(body, StoreUnavailable):
-        raise UnreadableDocument(str(body), "the store does not give it")
-    # Three times faster than json; not where a fingerprint is taken: integers beyond 64 bits are floats.
+        raise UnreadableDocument(str(body), "the store cannot read it")
+    # orjson is three times faster than json. Do not use it for fingerprints: it reads integers beyond
+    # 64 bits as floats.
     document = unpack(body, loads=orjson.loads)
     data, metadata = document["data"], document["collection_metadata"]
     try:
         at = parse_ref_id(data["RefId"])
     except ValueError as error:
-        raise UnreadableDocument(str(error), "its RefId names no interval") from None
+        raise UnreadableDocument(str(error), "its RefId must name an interval") from None
     return reader.read(at, _time(metadata.get("collected_at")), data)
 
 
@@ -155,7 +160,7 @@ def _candidate(key: str) -> datetime:
 
 
 def _near(candidate: datetime, day: date) -> bool:
-    """Return whether *candidate* is so near *day* that its file is also among the files of that day."""
+    """Return whether *candidate* is so near to *day* that its file is among the files of *day* too."""
     return day in (market_day(candidate - TOLERANCE), market_day(candidate + TOLERANCE))
 
 
@@ -176,18 +181,18 @@ def _date(text: str) -> date | None:
 
 
 def _prefixes(wanted: DayRange) -> Iterable[str]:
-    """Return where to look: a market day lies in two UTC days."""
+    """Return the key prefixes to list. A market day overlaps two UTC days."""
     if wanted.start is None or wanted.end is None:
         return [ROOT]
     number = (wanted.end - wanted.start).days + 1
-    by = "%Y/%m/%d" if number <= 31 else "%Y/%m"  # each is a request to S3, and a page or more
+    by = "%Y/%m/%d" if number <= 31 else "%Y/%m"  # each prefix costs at least one request to S3
     every = (wanted.start + count * _DAY for count in range(number))
     return dict.fromkeys(f"{ROOT}/{day:{by}}" for day in every)
 
 
 _MIDNIGHT = datetime.combine(date(2000, 1, 1), time(), EST).astimezone(UTC)
-# A UTC day's candidates, by their time: up to here snapshots are of the old market day, then of either,
-# and from here on of the new one.
+# Within a UTC day, a file with a candidate before _EARLY belongs to the old market day, and from _LATE
+# on to the new one. Between the two it may belong to either.
 _EARLY, _LATE = (f"{_MIDNIGHT + offset:%H%M%S}" for offset in (-TOLERANCE, TOLERANCE))
 
 

@@ -1,4 +1,4 @@
-"""The export: market days become Parquet files, a day at a time, or one CSV file."""
+"""Export market days to Parquet files, three for each day, or to one CSV file."""
 
 from __future__ import annotations
 
@@ -28,38 +28,38 @@ from miso_scrapy.store.whole_file import NothingToWrite, whole_file
 
 @dataclass
 class Exported:
-    """What became of a market day."""
+    """The result of exporting a market day."""
 
     files: DayFiles
     snapshots: int
     tables: dict[str, bytes]
-    """What there is to write: nothing where what was exported stays."""
+    """The content of each table to write; empty if the tables that were exported before are kept."""
     faults: Faults = field(default_factory=Faults)
     knew_more: bool = False
-    """Whether what was exported before knows what the files do not say any more."""
+    """Whether the tables that were exported before hold values that the files no longer have."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A market day to export, and its tables as they were exported before."""
+    """A market day to export, and the tables that were exported of it before."""
 
     files: DayFiles
     before: dict[str, bytes] = field(default_factory=dict)
 
 
 def key_of(table: str, files: DayFiles) -> str:
-    """Return where *table* of a day goes: ``load/market_day=2025-12-05/load.parquet``."""
+    """Return the key of a day's *table*: ``load/market_day=2025-12-05/load.parquet``."""
     return f"{table}/market_day={files.day}/{table}.parquet"
 
 
 def is_current(target: Path, files: DayFiles) -> bool:
-    """Return whether the tables of a day, below *target*, are made of just its *files*."""
+    """Return whether the tables of a day below *target* were made from exactly these *files*."""
     versions = {version_of(target / key_of(table, files)) for table in SCHEMAS}
     return versions == {_version(files)}
 
 
 _LAYOUT = "2"
-"""Another one as soon as the same files make other tables: then every day is done again."""
+"""The version of the tables. Change it when the same files give other tables: all days are redone."""
 
 
 def _version(files: DayFiles) -> str:
@@ -67,7 +67,7 @@ def _version(files: DayFiles) -> str:
 
 
 def _files_in(version: str | None) -> int:
-    """Return how many files *version* is of; 0 where it does not say so."""
+    """Return the number of files that *version* was made from; 0 if it does not say."""
     match = re.fullmatch(r"\d+-(\d+)-.*", version or "")
     return int(match[1]) if match else 0
 
@@ -75,9 +75,10 @@ def _files_in(version: str | None) -> int:
 def export_parquet(
     store: Store, days: list[DayFiles], target: DirectoryStore, spread: Map, kind: Kind
 ) -> Iterator[Exported]:
-    """Write the tables of *days* below *target*; yield each day when its files are in place.
+    """Write the tables of *days* below *target*; yield each day once its files are in place.
 
-    *kind* is the archive's. Raises StoreUnavailable.
+    *spread* maps a function over the days, as :func:`workers` provides it. *kind* is the kind of the
+    archive. Raises StoreUnavailable.
     """
     tasks = [Task(files, _before(target, files)) for files in days]
     for done in spread(partial(day_parquet, store, kind), tasks):
@@ -92,10 +93,10 @@ def _before(target: DirectoryStore, files: DayFiles) -> dict[str, bytes]:
 
 
 def day_parquet(store: Store, kind: Kind, task: Task) -> Exported:
-    """Return the Parquet files of a day, made in whichever process this is.
+    """Return the Parquet files of a day. This may run in a worker process.
 
-    They know all that was exported of the day: an archive may have lost files since, or cannot read
-    them any more.
+    The files keep the values that were exported before: since then the archive may have lost snapshots,
+    or some may have become unreadable.
     """
     files, done = task.files, read(store, task.files)
     day, snapshots = done.market_day, len(done.market_day.snapshots)
@@ -109,15 +110,15 @@ def day_parquet(store: Store, kind: Kind, task: Task) -> Exported:
             return Exported(files, snapshots, {}, done.faults, knew_more)
     if not snapshots:
         return Exported(files, snapshots, {}, done.faults, knew_more)
-    # What could not be read may be mended: such a day is never current.
+    # An unreadable file may be repaired later, so such a day is never current.
     version = "" if done.faults.unreadable else _version(files)
     return Exported(files, snapshots, parquet_files(day, version, kind), done.faults, knew_more)
 
 
 def export_csv(store: Store, days: list[DayFiles], target: Path, spread: Map) -> Iterator[Exported]:
-    """Write the load of *days* into the one file *target*, which is there when it is whole.
+    """Write the load of *days* to the file *target*; it appears once it is complete.
 
-    Where no snapshot can be read, what was there stays. Raises StoreUnavailable.
+    If no snapshot can be read, an existing file is kept. Raises StoreUnavailable.
     """
     with whole_file(target) as file:
         file.write(CSV_HEADER)

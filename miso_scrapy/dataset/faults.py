@@ -1,4 +1,4 @@
-"""What is wrong with the files of an archive, each kind of fault once."""
+"""Collect the faults of an archive's files, and describe each kind of fault in one line."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ class Unreadable(NamedTuple):
     """Why a file cannot be read."""
 
     kind: str
-    """The same text for the same fault."""
+    """The kind of fault; it is the same text for all files with this fault."""
     detail: str
-    """The same, of this file."""
+    """The fault with the details of this file."""
 
 
 @dataclass
 class Faults:
-    """What is left out, and why, by the location of its file."""
+    """The files and rows that are left out, and why, by the location of the file."""
 
     unreadable: dict[str, Unreadable] = field(default_factory=dict)
     rows: dict[str, tuple[Unused, ...]] = field(default_factory=dict)
 
     def add(self, others: Faults) -> None:
-        """Add those of *others*; a file near midnight may be in the faults of two days."""
+        """Add the faults of *others*. A file near midnight may be in the faults of two days."""
         self.unreadable |= others.unreadable
         self.rows |= others.rows
 
     def lines(self) -> Iterator[str]:
-        """Yield a line for each kind of fault: in how many files, the first, the last, what is wrong."""
+        """Yield a line for each kind of fault: how many files, the first, the last, what is wrong."""
         kinds: dict[str, list[str]] = defaultdict(list)
         for location, why in sorted(self.unreadable.items()):
             kinds[why.kind].append(location)

@@ -1,7 +1,7 @@
-"""The fold: the snapshots of a market day, in the order they were published, become its values.
+"""Fold the snapshots of a market day, in the order of their publication, into its values.
 
-Plain Python. For each interval the last published value wins; for each hour every change is kept, as
-a vintage.
+For each 5-minute interval the last published value counts. For each hour every change of the forecast
+and of the cleared MW is kept, as a vintage.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from miso_scrapy.feed.rows import RowReader, Unused
 
 
 class Published(NamedTuple):
-    """A snapshot, as far as its market day needs it; MW by minutes after 00:00 EST."""
+    """The parts of a snapshot that the fold needs; MW by minutes after 00:00 EST."""
 
     at: datetime
-    """The interval that it is of, UTC."""
+    """The snapshot's interval, UTC."""
     collected_at: datetime | None
     load: dict[int, float]
     forecast: dict[int, float]
@@ -34,16 +34,16 @@ class LoadValue(NamedTuple):
     interval_start: datetime
     load_mw: float
     first_published: datetime
-    """The interval of the first snapshot that carries it."""
+    """The interval of the first snapshot that has a value for it."""
     last_published: datetime
-    """The interval of the last snapshot that carries it."""
+    """The interval of the last snapshot that has a value for it."""
     revisions: int
-    """How often its value changed."""
+    """The number of times that its value changed."""
     largest_revision_mw: float
 
 
 class Vintage(NamedTuple):
-    """What an hour was forecast, or cleared, from one snapshot on until the next change."""
+    """The forecast or the cleared MW of an hour, as published until the next change."""
 
     hour_start: datetime
     mw: float
@@ -52,16 +52,16 @@ class Vintage(NamedTuple):
 
 @dataclass
 class MarketDay:
-    """What the snapshots of a market day say, all times UTC, each list in the order of its times."""
+    """The values of a market day. All times are UTC; each list is in the order of its times."""
 
     day: date
     load: list[LoadValue] = field(default_factory=list)
     forecast: list[Vintage] = field(default_factory=list)
     cleared: list[Vintage] = field(default_factory=list)
     snapshots: list[tuple[datetime, datetime | None]] = field(default_factory=list)
-    """Of each snapshot: its interval, and when it was collected."""
+    """The interval of each snapshot, and when it was collected, if that is known."""
     with_rows: set[datetime] = field(default_factory=set)
-    """The intervals of the snapshots that have a row; others are filed, and say nothing."""
+    """The intervals of the snapshots that have at least one usable row."""
 
 
 class SnapshotReader:
@@ -73,12 +73,12 @@ class SnapshotReader:
     def read(
         self, at: datetime, collected_at: datetime | None, data: Mapping[str, Any]
     ) -> Published:
-        """Return the snapshot *data*, of the documented shape, of the interval *at*."""
+        """Return the snapshot *data*, in the documented shape, as published for the interval *at*."""
         return Published(at, collected_at, *self._rows.read(at, data))
 
 
 def fold(day: date, snapshots: Iterable[Published]) -> MarketDay:
-    """Return the market day *day* of its *snapshots*, whatever their order."""
+    """Return the market day *day*, folded from its *snapshots*, which may be in any order."""
     ordered = sorted(snapshots, key=_order)
     midnight = datetime.combine(day, time(), EST).astimezone(UTC)
     return MarketDay(
@@ -103,7 +103,7 @@ class _Value:
     mw: float
     first: datetime
     last: datetime = _NEVER
-    """Set when a snapshot no longer carries it, or there is none any more."""
+    """Set when a snapshot no longer has the value, or after the last snapshot."""
     revisions: int = 0
     largest: float = 0
 
@@ -152,7 +152,7 @@ def _fold_hours(
             continue
         for minute, mw in hours.items():
             known = vintages.setdefault(minute, [])
-            if known and known[-1][0] == at:  # by another snapshot of the same interval
+            if known and known[-1][0] == at:  # from another snapshot of the same interval
                 known.pop()
             if not known or known[-1][1] != mw:
                 known.append((at, mw))

@@ -1,4 +1,4 @@
-"""Forecast error: what an hour was forecast, less the mean of its twelve 5-minute loads, in MW."""
+"""Compute forecast errors: an hour's forecast minus the mean of its twelve 5-minute loads, in MW."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOUR = timedelta(hours=1)
 
 
 class HourError(NamedTuple):
-    """The forecast that stood when an hour began, and what the load then was."""
+    """The latest forecast published before an hour began, and the mean load of the hour."""
 
     hour_start: datetime
     forecast_mw: float
@@ -24,22 +24,23 @@ class HourError(NamedTuple):
 
     @property
     def mw(self) -> float:
-        """The error: above zero where the forecast was too high."""
+        """The error; it is positive if the forecast was too high."""
         return self.forecast_mw - self.load_mw
 
 
 class LeadError(NamedTuple):
-    """The error of the forecasts that stood so many hours before the hour that they are of."""
+    """The error of the forecasts that were the latest *lead_hours* hours before their hour began."""
 
     lead_hours: int
     hours: int
+    """The number of hours compared."""
     mean_absolute_mw: float
     bias_mw: float
-    """The mean error: above zero where forecasts were too high."""
+    """The mean error; it is positive if the forecasts were too high."""
 
 
 def hourly_load(day: MarketDay) -> dict[datetime, float]:
-    """Return the mean load of each hour of *day* that has all twelve of its values."""
+    """Return the mean load, in MW, of each hour of *day* that has all its twelve values."""
     values: dict[datetime, list[float]] = defaultdict(list)
     for value in day.load:
         values[value.interval_start.replace(minute=0)].append(value.load_mw)
@@ -53,12 +54,12 @@ def by_hour(vintages: Iterable[Vintage]) -> dict[datetime, list[Vintage]]:
 
 
 def standing(vintages: Sequence[Vintage], instant: datetime) -> float | None:
-    """Return what an hour's *vintages* said just before *instant*, None where none was published."""
+    """Return the MW of the last of an hour's *vintages* published before *instant*; None if none was."""
     return next((v.mw for v in reversed(vintages) if v.published < instant), None)
 
 
 def hour_errors(day: MarketDay) -> list[HourError]:
-    """Return the error of each hour of *day* that has its load, and had a forecast as it began."""
+    """Return the error of each hour of *day* with a complete load and a forecast before it began."""
     load = hourly_load(day)
     forecasts = {hour: standing(known, hour) for hour, known in by_hour(day.forecast).items()}
     return [
@@ -69,7 +70,7 @@ def hour_errors(day: MarketDay) -> list[HourError]:
 
 
 def lead_errors(days: Iterable[MarketDay]) -> list[LeadError]:
-    """Return the errors by lead time, in whole hours before the hour began.
+    """Return the forecast errors by lead time, in whole hours before the hour began.
 
     A forecast is first published on the market day of its hour, so leads end at 22 hours.
     """

@@ -1,6 +1,7 @@
-"""A market day as it was exported, and as its files say it now, together.
+"""Merge a market day that was exported before with the same day read from its files now.
 
-An archive can lose files, and files can become unreadable. What was exported of them stays known.
+An archive can lose files, and files can become unreadable. The values that were exported from them
+are kept.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from miso_scrapy.dataset.fold import LoadValue, MarketDay, Vintage
 
 
 def merge(before: MarketDay, now: MarketDay) -> MarketDay:
-    """Return *now*, and what *before*, of the same day, knows beyond it.
+    """Return *now* with the values that only *before* has added. Both are of the same market day.
 
-    Of a load the value that was published last counts, and *now* where both are of one time; of a
-    vintage that both have, *now*.
+    If both have the load of an interval, the value that was published last counts, and that of *now* if
+    both were published at the same time. If both have a vintage, that of *now* counts.
     """
     return MarketDay(
         now.day,
@@ -42,14 +43,14 @@ def _merge_hours(before: Iterable[Vintage], now: Iterable[Vintage]) -> list[Vint
     vintages = {(each.hour_start, each.published): each for each in (*before, *now)}
     merged: list[Vintage] = []
     for _, vintage in sorted(vintages.items()):
-        # A vintage is a change: of two in a row that say the same, the first is one.
+        # A vintage is a change: if two in a row have the same MW, only the first is a change.
         if not merged or merged[-1][:2] != vintage[:2]:
             merged.append(vintage)
     return merged
 
 
 def same_tables(one: MarketDay, other: MarketDay) -> bool:
-    """Return whether both make the same tables: the audit's largest revision is in none of them."""
+    """Return whether both give the same tables. The largest revision is in no table, so not compared."""
 
     def columns(load: Sequence[LoadValue]) -> list[tuple[object, ...]]:
         return [value[:5] for value in load]

@@ -1,4 +1,4 @@
-"""The three tables of a market day, as Parquet or CSV. README.md documents their columns."""
+"""Write and read the three tables of a market day, as Parquet or CSV. README.md has their columns."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ SCHEMAS = {
 }
 _CODES = {_TIME: "q", pa.float64(): "d", pa.int32(): "i"}
 _EPOCH, _MICROSECOND = datetime.fromtimestamp(0, UTC), timedelta(microseconds=1)
-_SPREADSHEET = pa.timestamp("s")  # a spreadsheet knows no time zones: UTC, without saying so
+_SPREADSHEET = pa.timestamp("s")  # UTC, but unmarked: spreadsheets do not read time zones
 CSV_HEADER = ",".join(["market_day", *SCHEMAS["load"].names]).encode() + b"\n"
 _VERSION, _KIND = b"miso_scrapy.version", b"miso_scrapy.kind"
 
 
 def parquet_files(day: MarketDay, version: str, kind: Kind) -> dict[str, bytes]:
-    """Return the Parquet file of each table; *version* and *kind* say, in each, what it was made of."""
+    """Return the Parquet file of each table, with *version* and *kind* in its metadata."""
     metadata = {_VERSION: version.encode(), _KIND: kind.encode()}
     return {name: _parquet(table, metadata) for name, table in _tables(day).items()}
 
 
 def version_of(file: Path | bytes) -> str | None:
-    """Return the version that the Parquet file *file* was made of; None if it is none."""
+    """Return the version in the metadata of *file*; None if it is not a Parquet file."""
     metadata = _metadata(file)
     return None if metadata is None else metadata.get(_VERSION, b"").decode()
 
 
 def tables_kind(target: Path) -> Kind | None:
-    """Return what the tables below *target* were made of, real or simulated snapshots; None if there
-    are none.
+    """Return the kind of snapshots, real or simulated, that the tables below *target* were made from;
+    None if there are no tables.
     """
     for path in target.glob("*/market_day=*/*.parquet"):
         if (metadata := _metadata(path)) is not None:
@@ -68,7 +68,7 @@ def _metadata(file: Path | bytes) -> dict[bytes, bytes] | None:
 
 
 def market_day_of(day: date, tables: Mapping[str, bytes]) -> MarketDay:
-    """Return the market day that is in the Parquet files *tables*; nothing of one that is damaged."""
+    """Return the market day in the Parquet files *tables*. A damaged table is read as empty."""
     return MarketDay(
         day,
         [LoadValue._make((*row, 0)) for row in _rows("load", tables)],
@@ -86,7 +86,7 @@ def _rows(name: str, tables: Mapping[str, bytes]) -> Iterable[tuple[Any, ...]]:
         return ()
     columns = []
     for column in table.columns:
-        # By their numbers: to_pylist() of times imports pandas, too.
+        # Convert times as integers: to_pylist() of timestamps imports pandas if it is installed.
         values = column.cast(pa.int64() if column.type == _TIME else column.type).to_pylist()
         if column.type == _TIME:
             values = [_EPOCH + value * _MICROSECOND for value in values]
@@ -95,7 +95,7 @@ def _rows(name: str, tables: Mapping[str, bytes]) -> Iterable[tuple[Any, ...]]:
 
 
 def load_csv(day: MarketDay) -> bytes:
-    """Return the load as lines of CSV, without the header: times in UTC, to the second."""
+    """Return the load as CSV lines without the header. Times are in UTC, to the second."""
     table = _tables(day)["load"]
     columns = {"market_day": pa.repeat(pa.scalar(day.day), len(table))}
     for name in table.column_names:
@@ -118,14 +118,15 @@ def _tables(day: MarketDay) -> dict[str, pa.Table]:
 
 def _table(schema: pa.Schema, rows: Sequence[LoadValue | Vintage]) -> pa.Table:
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    # What the fold knows beyond the columns stands behind them, and is the audit's.
+    # A LoadValue has one more field at its end than the table: only the audit uses it.
     arrays = [_array(column, field.type) for column, field in zip(columns, schema, strict=False)]
     return pa.table(arrays, schema=schema)
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Return *values* as Arrow's; by their bytes, as pa.array() imports pandas where that is installed,
-    which takes longer than to read a day.
+    """Return *values* as an Arrow array, made from a buffer.
+
+    pa.array() would import pandas if it is installed, which takes longer than reading a day.
     """
     if kind == _TIME:
         values = [(value - _EPOCH) // _MICROSECOND for value in values]

@@ -1,4 +1,4 @@
-"""Where the days are worked on: this process, all the cores of this machine, or a Dask cluster."""
+"""Spread work over this process, all the cores of this machine, or a Dask cluster."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Map = Callable[..., Iterator[Any]]
 
 
 class ClusterUnavailable(Exception):
-    """The Dask cluster does not do its part; the message says, in one line, what to do."""
+    """The Dask cluster cannot do the work. The message is one line, and says what to do."""
 
 
 @contextmanager
 def workers(tasks: int, dask: str | None = None) -> Iterator[Map]:
-    """Yield a ``map`` that spreads *tasks* calls, and returns their results in order.
+    """Yield a ``map`` that spreads its calls over workers, and returns their results in order.
 
-    *dask* is the address of a scheduler; without it there is a process per core, and for a few calls
-    none but this one. Raises ClusterUnavailable.
+    *tasks* is the number of calls. *dask* is the address of a scheduler. Without it, the calls run in a
+    process per core, or in this process if they are few. Raises ClusterUnavailable.
     """
     if dask:
         with _cluster(dask) as executor:
@@ -37,7 +37,8 @@ def workers(tasks: int, dask: str | None = None) -> Iterator[Map]:
     if number < 2:
         yield map
         return
-    # Not fork: Arrow and boto3 have threads. The server imports once what its children need.
+    # Arrow and boto3 have threads, so fork is not safe. The fork server imports the modules once for all
+    # worker processes.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", "miso_scrapy.dataset.export"])
     _start_server()
@@ -49,8 +50,11 @@ def workers(tasks: int, dask: str | None = None) -> Iterator[Map]:
 
 
 def _start_server() -> None:
-    """Start what forks the processes, deaf to Ctrl-C as they will be: also while they start."""
-    resource_tracker.ensure_running()  # by itself it lets signals through again
+    """Start the fork server with SIGINT blocked.
+
+    The worker processes inherit this, so that Ctrl-C does not interrupt them while they start.
+    """
+    resource_tracker.ensure_running()  # before the block: it unblocks SIGINT when it starts
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
@@ -58,7 +62,7 @@ def _start_server() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-_FEW = 4  # days: as long as a process takes to start
+_FEW = 4  # days; reading them takes as long as starting a process
 
 
 @contextmanager
@@ -68,10 +72,10 @@ def _cluster(address: str) -> Iterator[Executor]:
     from distributed.comm.core import CommClosedError
     from distributed.comm.registry import get_backend
 
-    # What it logs, with a traceback, it raises as well.
+    # The client logs errors with a traceback, and raises them too: the exception is enough.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
-        get_backend(parse_address(address)[0])  # a client made for no known scheme lingers
+        get_backend(parse_address(address)[0])  # with an unknown scheme, the client would not close
         client = Client(address, timeout=_TIMEOUT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise ClusterUnavailable(
@@ -87,13 +91,13 @@ def _cluster(address: str) -> Iterator[Executor]:
             ) from error
         except ModuleNotFoundError as error:
             raise ClusterUnavailable(
-                f"a Dask worker at {address} lacks what it needs: {error}; install this project and "
+                f"a Dask worker at {address} lacks a module: {error}; install this project and "
                 "requirements-dataset.txt there"
             ) from error
         except (CancelledError, CommClosedError, KilledWorker) as error:
             reason = " ".join(str(error).split())
             raise ClusterUnavailable(
-                f"the Dask cluster at {address} has given up: {reason}; look at its workers' logs"
+                f"the Dask cluster at {address} failed: {reason}; look at its workers' logs"
             ) from error
 
 
@@ -103,9 +107,10 @@ def _cores() -> int:
 
 
 def _follow_parent() -> None:
-    """Let the parent answer Ctrl-C, which cancels what is not begun; and end when it has ended.
+    """Ignore Ctrl-C, and end this process when its parent ends.
 
-    A pool's processes wait for work for ever, even when the one that would send it was killed.
+    The parent handles Ctrl-C, and cancels the calls that have not started. Without this, a pool's
+    processes would wait for work forever after their parent was killed.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()

@@ -142,5 +142,5 @@ def test_a_cluster_that_is_not_there_or_goes_away_is_told_of_in_one_line(
     os.close(writer)
     assert process.returncode == 1
     (line,) = told.splitlines()
-    assert f"the Dask cluster at {cluster.address} has given up" in line
+    assert f"the Dask cluster at {cluster.address} failed" in line
     assert not (tmp_path / "load.csv").exists()
