@@ -1,5 +1,5 @@
-"""The report: one page that opens without a network, of what the archive knows of its market days.
+"""The report: one HTML page about the market days of an archive. It opens without a network.
 
-It is made of the days and their audits alone. `page.html` is its frame; `page.js` draws the charts, by
-Plotly, from lists of numbers; behind each chart is a table.
+It is made from the market days and their audits only. `page.html` is the template. `page.js` draws the
+charts with Plotly, from lists of numbers. The data of each chart are also in a table.
 """

@@ -1,4 +1,4 @@
-"""The charts: what each one shows, in words and as a table."""
+"""Describe each chart: its title, its texts, and its data as a table."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from miso_scrapy.report.day import ReportDay
 T = TypeVar("T")
 
 _HOURLY_DAYS = 7
-"""A table has a row an hour for so many days, and a row a day beyond."""
+"""The largest number of days for a table with a row for each hour; beyond it, a row is a day."""
 _RANGES = 8
-"""So many ranges are named in a cell."""
+"""The largest number of ranges in a cell."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """What is behind a chart, for people who cannot see it; a row's first cell names the row."""
+    """The data of a chart, for people who cannot see it. The first cell of a row is its header."""
 
     caption: str
     head: Sequence[str]
@@ -32,7 +32,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure: *label* says what is drawn, *caption* what there is to see."""
+    """A chart: *label* says what is drawn, *caption* describes the result."""
 
     id: str
     title: str
@@ -85,21 +85,23 @@ def _load(days: Sequence[ReportDay]) -> Chart:
         "load",
         "Load, forecast and cleared",
         "Line chart of the 5-minute load, the hourly forecast and the hourly cleared MW over time.",
-        f"{seen} Load is the solid line, every five minutes; forecast is dashed and cleared dotted, "
-        "every hour. The forecast shown is the one that stood when its hour began.",
+        f"{seen} Load (solid line) has a value every five minutes. Forecast (dashed) and cleared "
+        "(dotted) have one every hour. The forecast shown is the last one published before its hour "
+        "began, or the first one if there was none before.",
         table,
     )
 
 
 def _error(days: Sequence[ReportDay]) -> Chart:
     errors = [error for day in days for error in day.errors]
-    seen = "No hour has both its forecast and its whole load yet."
+    seen = "No hour has both a forecast and a complete load yet."
     if errors:
         worst = max(errors, key=lambda error: abs(error.mw))
         share = fmean(abs(error.mw) / error.load_mw for error in errors if error.load_mw)
         seen = (
-            f"Off by {words.mw(fmean(abs(error.mw) for error in errors))} MW on average, {share:.1%} "
-            f"of the load, and by {words.mw(abs(worst.mw))} MW at most, on {words.at(worst.hour_start)}."
+            f"The forecast was off by {words.mw(fmean(abs(error.mw) for error in errors))} MW on "
+            f"average, {share:.1%} of the load, and by {words.mw(abs(worst.mw))} MW at most, on "
+            f"{words.at(worst.hour_start)}."
         )
     caption = "Forecast error, by {}, in MW"
     if len(days) <= _HOURLY_DAYS:
@@ -132,8 +134,8 @@ def _error(days: Sequence[ReportDay]) -> Chart:
         "error",
         "Forecast error",
         "Bar chart of the forecast error of each hour over time, in MW.",
-        f"{seen} The error of an hour is the forecast that stood when it began, less the mean of its "
-        "twelve 5-minute loads: above zero, the forecast was too high.",
+        f"{seen} The error of an hour is the last forecast published before it began, minus the mean of "
+        "its twelve 5-minute loads. A positive error means that the forecast was too high.",
         table,
     )
 
@@ -143,7 +145,7 @@ def _lead(leads: Sequence[LeadError]) -> Chart:
     if leads:
         near, far = leads[0], leads[-1]
         seen = (
-            f"As their hour began, forecasts were off by {words.mw(near.mean_absolute_mw)} MW on "
+            f"When their hour began, forecasts were off by {words.mw(near.mean_absolute_mw)} MW on "
             "average"
         )
         if far is not near:
@@ -153,10 +155,10 @@ def _lead(leads: Sequence[LeadError]) -> Chart:
     return Chart(
         "lead",
         "Forecast error by lead time",
-        "Line chart of the mean absolute error and the bias of forecasts, in MW, by the hours "
-        "between a forecast and the hour that it is of.",
-        f"{seen} The feed forecasts the current market day only, so only its late hours have long "
-        "leads. Bias is the mean error: above zero, forecasts were too high.",
+        "Line chart of the mean absolute error and the bias of forecasts, in MW, by lead time in "
+        "hours.",
+        f"{seen} The feed has forecasts for the current market day only, so only its late hours have "
+        "long lead times. Bias is the mean error; a positive bias means that forecasts were too high.",
         _table(
             "Forecast error by lead time, in MW",
             leads,
@@ -176,8 +178,8 @@ def _map(days: Sequence[ReportDay]) -> Chart:
         "map",
         "Collected, healed, missing",
         "Map of the 5-minute intervals, a row for each market day: collected, healed or missing.",
-        f"{words.count(collected, 'interval')} collected, by a snapshot of their own; {healed:,} "
-        f"healed, by a later snapshot of their market day; {missing:,} missing.",
+        f"{words.count(collected, 'interval')} collected with their own snapshot; {healed:,} "
+        f"healed from a later snapshot of their market day; {missing:,} missing.",
         _table(
             "Collected, healed and missing intervals of each market day (EST)",
             days,
@@ -206,7 +208,7 @@ def _revisions(days: Sequence[ReportDay]) -> Chart:
         "revisions",
         "Revisions",
         "Scatter chart of the revised 5-minute values over time, by the size of the revision in MW.",
-        f"{seen} Each mark is a value, at its interval and at the largest of its changes.",
+        f"{seen} Each mark is a value, at its interval and the size of its largest change.",
         _table(
             "Revisions of each market day",
             days,
@@ -258,18 +260,18 @@ def _name(day: ReportDay) -> str:
 
 
 def _of(choose: Callable[[list[float]], float], values: Iterable[float | None]) -> float | None:
-    """Return what *choose* makes of the *values* that are there, if any are."""
+    """Return the result of *choose* on the *values* that are not None; None if there are none."""
     known = [value for value in values if value is not None]
     return choose(known) if known else None
 
 
 def _most_of(values: Sequence[float]) -> float:
-    """Return what 95% of *values* do not exceed."""
+    """Return the 95th percentile of *values*."""
     return quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
 
 
 def _ranges(state: str, name: str) -> str:
-    """Return the ranges of intervals, EST, whose *state* is *name*; the first few of many."""
+    """Return the EST ranges of intervals with the letter *name* in *state*; at most the first few."""
     found, start = [], 0
     for letter, run in groupby(state):
         end = start + len(list(run))

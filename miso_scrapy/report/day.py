@@ -1,4 +1,4 @@
-"""A market day as the page shows it: by the place of each hour and interval in the day."""
+"""Arrange the values of a market day in lists, one value for each interval or hour, for the page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY
 
 @dataclass(frozen=True)
 class ReportDay:
-    """A market day, its audit, and what follows from them: a value for each hour or interval."""
+    """A market day, its audit, and lists of 288 values (intervals) or 24 values (hours)."""
 
     market: MarketDay
     audit: DayAudit
@@ -31,22 +31,22 @@ class ReportDay:
     mean_load: list[float | None]
     """MW of each hour."""
     forecast: list[float | None]
-    """MW of each hour: as it stood when the hour began, or else the first that was published."""
+    """MW of each hour: the last one published before the hour began, or the first if there was none."""
     cleared: list[float | None]
-    """MW of each hour."""
+    """MW of each hour, as last published."""
     errors: list[HourError]
     error: list[float | None]
-    """MW of each hour."""
+    """Forecast error of each hour, in MW."""
     state: str
-    """A letter for each interval: collected, healed, missing, or - where it is not due yet."""
+    """A letter for each interval: c for collected, h for healed, m for missing, - for not due yet."""
     revised: list[tuple[int, LoadValue]]
-    """The values that were revised, and which interval of the day each is of."""
+    """The values that were revised, each with the number of its interval in the day, from 0."""
     age: list[float | None]
-    """Minutes from each interval to when its first snapshot was collected."""
+    """Minutes from the start of each interval until its first snapshot was collected."""
 
 
 def report_day(market: MarketDay, audit: DayAudit) -> ReportDay:
-    """Return *market* as the page shows it."""
+    """Return *market* and its *audit*, arranged for the page."""
     midnight = datetime.combine(market.day, time(), EST).astimezone(UTC)
     grid = [midnight + number * INTERVAL for number in range(INTERVALS_A_DAY)]
     hours = [midnight + number * HOUR for number in range(24)]

@@ -1,4 +1,4 @@
-"""The figures of the audit: in a sentence, in large, and day by day."""
+"""Present the audit: as a sentence, as the figures of the summary, and as a table of days."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from miso_scrapy.text.wording import spell
 
 @dataclass(frozen=True)
 class Figure:
-    """A number of the summary."""
+    """A figure of the summary."""
 
     name: str
     value: str
@@ -25,12 +25,12 @@ class Figure:
 
 
 def lede(result: Total) -> str:
-    """Return the audit in a sentence."""
+    """Return the audit's totals as a sentence."""
     known = f"{words.count(result.values, 'five-minute value')} known, "
     missing = f"{result.values_missing:,}" if result.values_missing else words.NONE
     healed = (
-        f" {result.healed:,} of them healed: the snapshot of the interval itself is missing or "
-        "cannot be used, and a later one of its market day had the value."
+        f" {result.healed:,} of them healed: the interval's own snapshot is missing or cannot "
+        "be used, but a later snapshot of its market day had the value."
         if result.healed
         else ""
     )
@@ -38,7 +38,7 @@ def lede(result: Total) -> str:
 
 
 def figures(days: Sequence[ReportDay], result: Total, now: datetime) -> list[Figure]:
-    """Return what to show in large."""
+    """Return the figures of the summary."""
     audits = [day.audit for day in days]
     due = result.values + result.values_missing
     quiet = max(audits, key=lambda audit: audit.longest_silence)
@@ -72,7 +72,7 @@ def figures(days: Sequence[ReportDay], result: Total, now: datetime) -> list[Fig
         Figure(
             "Forecast error",
             f"{words.mw(fmean(errors))} MW" if errors else words.NONE,
-            "on average, as the hour began",
+            "on average, when the hour began",
         ),
         Figure(
             "Newest snapshot",
@@ -83,7 +83,7 @@ def figures(days: Sequence[ReportDay], result: Total, now: datetime) -> list[Fig
 
 
 def audit_table(audits: Sequence[DayAudit], result: Total) -> Table:
-    """Return the audit, day by day."""
+    """Return the audit as a table with a row for each market day."""
     return Table(
         "Audit of each market day (EST)",
         (

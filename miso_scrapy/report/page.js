@@ -1,6 +1,6 @@
 "use strict";
-// The page's charts, from the data block. Its times are EST; Plotly shows times as UTC, so EST is
-// handed to it as if it were UTC: both have no daylight saving.
+// Draw the page's charts from its data block. Plotly shows times as UTC, so times in EST are passed to
+// it as if they were UTC. This works because neither has daylight saving time.
 {
   const data = JSON.parse(document.getElementById("data").textContent);
   const STEP = 5 * 60 * 1000;
@@ -10,7 +10,7 @@
   const first = midnights[0];
   const last = midnights.at(-1) + DAY;
 
-  /** One series of all days; a line breaks where a day, or the rest of it, is not there. */
+  /** Return one series of all days. A null after an incomplete day, or before a missing one, breaks the line. */
   const series = (days, step) => {
     const x = [];
     const y = [];
@@ -26,7 +26,7 @@
     });
     return { x, y };
   };
-  /** Hours as 5-minute intervals, so that hovering over any of them shows its own hour. */
+  /** Return hours as 5-minute intervals, so that hovering over any interval shows the value of its hour. */
   const intervals = (days) => series(days.map((hours) => hours.flatMap((mw) => Array(12).fill(mw))), STEP);
   const points = (days, field) => days.flatMap((rows, i) => rows.map((row) => field(row, i)));
   const times = Array.from({ length: 288 }, (_, n) => new Date(n * STEP).toISOString().slice(11, 16));
@@ -65,7 +65,7 @@
         hovertemplate: "%{y:+,.0f} MW",
       }],
       layout: { hovermode: "x unified" },
-      unit: "MW, forecast less load",
+      unit: "MW, forecast minus load",
     },
     lead: {
       traces: (colour) => {
@@ -129,7 +129,7 @@
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   let shown = last - first > 7 * DAY ? [last - 7 * DAY, last] : [first, last];
 
-  /** The range of y that what is shown of a chart fills. */
+  /** Return the y range that fits the visible part of a chart. */
   const fitted = (id, traces) => {
     let [low, high] = charts[id].zero ? [0, 0] : [Infinity, -Infinity];
     for (const { x, y } of traces) {
@@ -159,7 +159,7 @@
       const layout = {
         autosize: true, font, paper_bgcolor: "transparent", plot_bgcolor: "transparent",
         separators: ".,", hovermode: "closest", showlegend: false, dragmode: coarse.matches ? false : "zoom",
-        margin: { l: 58, r: 8, t: 28, b: 8 }, // so wide that the charts of time stand below one another
+        margin: { l: 58, r: 8, t: 28, b: 8 }, // the same for all, so that the time axes line up
         hoverlabel: { bgcolor: colour("surface"), bordercolor: colour("muted"), font, align: "left" },
         legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", traceorder: "reversed" },
         xaxis: {
@@ -179,7 +179,7 @@
         ...chart.layout,
       };
       await Plotly.react(element(id), traces, layout, { displayModeBar: false, responsive: true, doubleClick: false });
-      await new Promise((resume) => setTimeout(resume)); // lets the browser show it
+      await new Promise((resume) => setTimeout(resume)); // let the browser paint the chart
     }
   };
 
@@ -198,7 +198,7 @@
     document.querySelector("[data-move='1']").disabled = to >= last;
   };
 
-  /** Show from *from* to *to* in every chart of time, as far as there is data. */
+  /** Show the time from *from* to *to* in every chart with a time axis, within the range of the data. */
   const show = (from, to) => {
     const span = Math.min(Math.max(to - from, HOUR / 2), last - first);
     const start = Math.min(Math.max(from, first), last - span);
@@ -225,7 +225,7 @@
       });
     }
     for (const id of TIME) {
-      // What a person zooms comes as two bounds; what `show` sets, as one range.
+      // A user's zoom reports two bounds. A change by `show` reports one range, and is ignored here.
       element(id).on("plotly_relayout", (change) => {
         const bounds = [change["xaxis.range[0]"], change["xaxis.range[1]"]];
         if (bounds[0] === undefined) return;

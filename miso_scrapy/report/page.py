@@ -1,4 +1,4 @@
-"""The page, put together."""
+"""Render the report's page."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def report(
     *,
     simulated: bool = False,
 ) -> str:
-    """Return the page about *days*, which are in order, at least one, and have these *audits*.
+    """Return the HTML page about *days*, which must be in order, and at least one.
 
-    It says so if they are *simulated*.
+    *audits* are the audits of the same days. A *simulated* page says that its data are simulated.
     """
     shown = [report_day(market, audit) for market, audit in zip(days, audits, strict=True)]
     leads = lead_errors(days)
@@ -80,7 +80,7 @@ def _data(days: Sequence[ReportDay], leads: Sequence[LeadError]) -> dict[str, An
 
 
 def _compact(values: Iterable[float | None]) -> list[float | None]:
-    """Return *values* in few digits, without those at the end that are not there."""
+    """Return *values* with few digits, without the None values at the end."""
     compact = [None if value is None else _short(value) for value in values]
     while compact and compact[-1] is None:
         compact.pop()
@@ -88,17 +88,17 @@ def _compact(values: Iterable[float | None]) -> list[float | None]:
 
 
 def _short(value: float) -> float:
-    """Return *value* with at most one digit after the point."""
+    """Return *value* rounded to one decimal, as an integer if it is whole."""
     return int(value) if value == int(value) else round(value, 1)
 
 
 def _as_it_is(text: str) -> Markup:
-    """Return *text*, which is ours, for the page to take unescaped."""
+    """Mark *text* as safe: the page does not escape it. It must come from this package or be escaped."""
     return Markup(text)  # noqa: S704
 
 
 def _json(value: Any) -> str:
-    """Return *value* as JSON that may stand inside a script element, whatever is in it."""
+    """Return *value* as JSON that is safe inside a script element."""
     text = json.dumps(value, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -108,7 +108,7 @@ def _text(name: str) -> str:
 
 
 def _newlines(text: str) -> str:
-    """Return *text* as a browser reads it: what a script's hash is taken of."""
+    """Return *text* with LF newlines, as a browser normalises them before it hashes a script."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -1,4 +1,4 @@
-"""How the page writes numbers and times: MW without decimals, times in EST."""
+"""Format numbers and times for the page: MW without decimals, times in EST."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def minutes(value: float | None) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """Return ``98.52%``, and ``100%`` only where nothing is left."""
+    """Return ``98.52%``; ``100%`` only if *part* is all of *whole*."""
     return "100%" if part >= whole else f"{min(part / whole, 0.9999):.2%}"
 
 
