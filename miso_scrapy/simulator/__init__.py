@@ -1,1 +1,1 @@
-"""A MISO look-alike: a plausible load for any day, in the live shape, with faults on demand."""
+"""Simulate the MISO feed: a plausible load for any day, in the live shape, with faults on demand."""

@@ -1,7 +1,7 @@
-"""A plausible system load: deterministic for a seed, for any day, in MW.
+"""Generate a plausible system load, in MW, for any day. The same seed gives the same load.
 
-Like the real feed it revises: some 5-minute values change in a later snapshot, and each hour has a
-new forecast for the hours to come.
+As in the real feed, some 5-minute values are revised in a later snapshot, and each hour brings new
+forecasts for the hours to come.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from miso_scrapy.feed.shape import ARRAYS, SIMULATED
 
 @dataclass(frozen=True)
 class Day:
-    """A market day: what was measured, what was published first, cleared and forecast."""
+    """A market day: its final load, its first published load, cleared MW and forecast errors."""
 
     load_mw: list[int]
     """288 values, final."""
     first_mw: list[int]
     """288 values, as first published."""
     revised_at: list[int]
-    """The interval of the day from which on the final value is published."""
+    """For each value, the number of the interval from which on the final value is published."""
     cleared_mw: list[int]
     """24 values."""
     forecast_error: list[float]
-    """24 relative errors, of a forecast made a day ahead; they shrink as the hour comes nearer."""
+    """24 relative errors of a forecast made a day ahead. They shrink as the hour comes nearer."""
 
 
 @lru_cache(maxsize=8)
 def day_of(seed: int, day: date) -> Day:
-    """Return the market day *day* of the world *seed*."""
+    """Return the market day *day* for *seed*."""
     random = Random(f"{seed}:{day.isoformat()}")  # noqa: S311
     season = math.cos(2 * math.pi * (day.timetuple().tm_yday - 205) / 365.25)
     base = 82_000 + 9_000 * season**2 * (1 if season > 0 else 0.5) + random.uniform(-3_000, 3_000)
@@ -60,7 +60,7 @@ def day_of(seed: int, day: date) -> Day:
 
 
 def snapshot(seed: int, instant: datetime, *, documented: bool = False) -> dict[str, Any]:
-    """Return the feed's answer at *instant*: live, or in the *documented* shape."""
+    """Return the snapshot at *instant*, in the live or in the *documented* shape."""
     interval = floor_to_interval(instant)
     market = market_day(interval)
     day = day_of(seed, market)
@@ -94,14 +94,14 @@ def snapshot(seed: int, instant: datetime, *, documented: bool = False) -> dict[
 
 
 def answer(seed: int, instant: datetime, *, documented: bool = False) -> dict[str, Any]:
-    """Return :func:`snapshot` as it is served: with the field that says that it is simulated."""
+    """Return :func:`snapshot` as it is served, with the field that marks it as simulated."""
     served = snapshot(seed, instant, documented=documented)
     (served if documented else served["LoadInfo"])[SIMULATED] = True
     return served
 
 
 def _forecast(day: Day, hour: int, made_in: int) -> int:
-    """Return the forecast of *hour* (0 to 23) as it stood in the hour *made_in*."""
+    """Return the forecast of *hour* (0 to 23), in MW, as published in the hour *made_in* (0 to 23)."""
     mean = sum(day.load_mw[hour * 12 : hour * 12 + 12]) / 12
     return round(mean * (1 + day.forecast_error[hour] * (1 + max(hour - made_in, 0)) / 24))
 

@@ -1,4 +1,4 @@
-"""The simulator's HTTP server. It binds to localhost only."""
+"""Serve the simulated feed over HTTP, on localhost only."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ PATH = "/api/RealTimeTotalLoad"
 CONTROL = "/simulator"
 FAULTS = {
     "status": "answer with this HTTP status, e.g. status=503; status=503,retry-after:2 adds a header",
-    "delay": "answer after so many seconds, e.g. delay=2.5",
+    "delay": "answer after this many seconds, e.g. delay=2.5",
     "reset": "reset the connection",
-    "cut": "break off in the middle of the body",
+    "cut": "close the connection in the middle of the body",
     "error": 'answer 200 with {"error": "no data"}',
     "html": "answer 200 with an HTML page",
-    "empty": "answer 200 with nothing",
+    "empty": "answer 200 with an empty body",
     "body": "answer 200 with this text, e.g. body=[]",
-    "stale": "answer with the snapshot of so many minutes ago, e.g. stale=180",
+    "stale": "answer with the snapshot of this many minutes ago, e.g. stale=180",
     "documented": "answer in the documented shape",
 }
 
@@ -36,7 +36,7 @@ _BOUNDS = {"status": (200, 599), "delay": (0, 3600), "stale": (0, 1_000_000)}
 
 @dataclass
 class Fault:
-    """Something that goes wrong, for so many requests: ``kind[=value][*times]``."""
+    """A fault in the next *times* answers: ``kind[=value][*times]``, without end by default."""
 
     kind: str
     value: str = ""
@@ -44,10 +44,10 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """Return the fault that *text* names. Raises ValueError, with one line for the user."""
+        """Parse a fault. Raises ValueError with a one-line message for the user."""
         match = re.fullmatch(r"([a-z]+)(?:=(.*?))?(?:\*([0-9]+))?", text, re.DOTALL)
         if not match or match[1] not in FAULTS:
-            raise ValueError(f"{text} is no fault: there are {', '.join(FAULTS)}")
+            raise ValueError(f"{text}: the fault must be one of {', '.join(FAULTS)}")
         kind, value, times = match[1], match[2] or "", match[3]
         if kind in _BOUNDS:
             low, high = _BOUNDS[kind]
@@ -57,16 +57,16 @@ class Fault:
                 number = float("nan")
             if not low <= number <= high:
                 raise ValueError(
-                    f"{text}: {kind} needs a number from {low} to {high}; {FAULTS[kind]}"
+                    f"{text}: {kind} must be a number from {low} to {high}; {FAULTS[kind]}"
                 )
         return cls(kind, value, int(times) if times else float("inf"))
 
 
 class Simulator:
-    """A feed with a clock of its own.
+    """A simulated feed with its own clock.
 
-    The clock starts at *clock* (default: now) and runs; or, with *advance*, it stands still but for a
-    step forward after each snapshot that is served.
+    The clock starts at *clock* (default: now) and runs. With *advance*, it does not run, but moves
+    forward by *advance* after each snapshot served.
     """
 
     def __init__(
@@ -90,13 +90,13 @@ class Simulator:
         self._clock, self._set_at = clock, datetime.now(UTC)
 
     def now(self) -> datetime:
-        """Return what the simulator's clock shows."""
+        """Return the time of the simulator's clock."""
         if self.advance is not None:
             return self._clock
         return self._clock + (datetime.now(UTC) - self._set_at)
 
     async def start(self, port: int = 0) -> str:
-        """Serve on localhost, on *port* or a free one, and return the feed's URL."""
+        """Serve on localhost, on *port* or, if it is 0, on a free port. Return the feed's URL."""
         app = web.Application()
         app.router.add_get(PATH, self._serve)
         app.router.add_get(CONTROL, self._show)
@@ -172,7 +172,7 @@ class Simulator:
         )
 
     async def _set(self, request: web.Request) -> web.Response:
-        """Set ``clock``, ``advance`` (minutes, or null) and ``faults``, each if given."""
+        """Set ``clock``, ``advance`` (minutes, or null) and ``faults``, those that are given."""
         try:
             wanted = await request.json()
             if "advance" in wanted:
@@ -188,7 +188,7 @@ class Simulator:
 
 
 def _reset(request: web.Request) -> None:
-    """End the connection with a RST instead of a FIN."""
+    """Close the connection with a TCP RST instead of a FIN."""
     if request.transport:
         request.transport.get_extra_info("socket").setsockopt(
             SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0)

@@ -1,4 +1,4 @@
-"""A simulated archive: what a collector that never rested would have filed from the simulator."""
+"""Write a simulated archive: the files that a collector without gaps would have made."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from miso_scrapy.simulator.server import PATH
 from miso_scrapy.store.directory import DirectoryStore
 
 _DELAY = timedelta(seconds=75)
-"""How long after its time a candidate was collected."""
+"""The time between a candidate and the collection of its snapshot."""
 
 
 def begin(root: Path) -> None:
-    """Make sure that the archive below *root*, new or not, is a simulated one.
+    """Make sure that the archive below *root* is a simulated one; mark a new archive as simulated.
 
     Raises WrongArchive if it is a real one, and StoreUnavailable.
     """
@@ -31,9 +31,9 @@ def begin(root: Path) -> None:
 
 
 def write_day(root: Path, seed: int, day: date) -> int:
-    """Write the snapshots of the market day *day* below *root*; return how many there are.
+    """Write the snapshots of the market day *day* below *root*; return how many were written.
 
-    Raises FileExistsError where one is there already: it may be a real one.
+    Raises FileExistsError if a file exists already, because it may hold a real snapshot.
     """
     midnight = datetime.combine(day, time(), EST).astimezone(UTC)
     for number in range(INTERVALS_A_DAY):
