@@ -1,1 +1,1 @@
-"""How fast the project is, as ratios against named peers. `make bench`, or `python -m benchmarks`."""
+"""Measure how fast the project is, as ratios to named peers: `make bench`, or `python -m benchmarks`."""

@@ -1,7 +1,6 @@
-"""`python -m benchmarks [--small] [--rows 1,3]`: measure, and print the table.
+"""Measure, and print the table: `python -m benchmarks [--small] [--rows 1,3]`.
 
-A whole run, of every row and not a small one, is the one that counts: it writes
-``benchmarks/results.json`` and the table of README.md.
+Without options, the run also writes ``benchmarks/results.json`` and the table in README.md.
 """
 
 from __future__ import annotations
@@ -22,17 +21,18 @@ ROWS = {
     6: archives.row_6,
     7: archives.row_7,
 }
-# Those whose figures hold on a busy machine: no wall time, no year.
+# The rows with reliable figures on a busy machine: they measure no wall time and no year of files.
 SMALL = (1, 2, 4, 5)
 
 
 def main() -> int:
-    """Run the rows; return 1 if a small run finds that a ratio has got much worse: twice its goal, or
-    twice what was reached where that misses the goal.
+    """Run the rows. Return 1 if a ratio of a small run is much worse than it should be.
+
+    Its limit is twice its goal or, if the kept result misses the goal, twice that result.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--small", action="store_true", help="in a minute, and less exact")
-    parser.add_argument("--rows", metavar="1,3", help="only these")
+    parser.add_argument("--small", action="store_true", help="take a minute only, less exact")
+    parser.add_argument("--rows", metavar="1,3", help="run only these rows")
     options = parser.parse_args()
     numbers = [int(number) for number in options.rows.split(",")] if options.rows else None
     lines = []
@@ -48,7 +48,7 @@ def main() -> int:
     before = [line.reached for line in kept() if line.row in {line.row for line in lines}]
     gross = [line for line, was in zip(lines, before, strict=True) if line.gross(was)]
     for line in gross:
-        print(f"much worse than its goal, or than it was: {line.what}", file=sys.stderr)
+        print(f"much worse than its goal, or than its kept result: {line.what}", file=sys.stderr)
     return 1 if gross else 0
 
 

@@ -1,4 +1,4 @@
-"""Rows 6 and 7: what it costs to make tables of an archive, to check it, and to register it anew."""
+"""Rows 6 and 7: the cost of exporting, auditing and reindexing an archive."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ _TREE = Path("sourcing/miso_realtime_total_load")
 
 @dataclass(frozen=True)
 class Archive:
-    """So many *days* of simulated files below *root*."""
+    """A simulated archive of *days* market days below *root*."""
 
     root: Path
     days: int
 
     @property
     def files(self) -> int:
-        """How many files there are."""
+        """The number of files."""
         return self.days * _DAY
 
     def scrapy(self, *arguments: str | Path) -> Cost:
-        """Run one of the project's commands on it."""
+        """Run one of the project's commands on this archive."""
         with tempfile.TemporaryDirectory() as directory:
             env = {**servers.PROJECT, "MISO_DATA_DIR": str(self.root)}
             return run([servers.BIN / "scrapy", *arguments], env, Path(directory))[0]
 
     def peer(self, name: str, *arguments: str) -> Cost:
-        """Run a peer on it."""
+        """Run the peer script *name* on this archive."""
         command = [sys.executable, PEERS / name, self.root / _TREE, *arguments]
         return run(command, servers.CLEAN, self.root)[0]
 
     def without_the_last(self) -> Callable[[], Path]:
-        """Take its newest file away; return what puts it back."""
+        """Move the newest file away. Return a function that moves it back."""
         newest = max((self.root / _TREE).rglob("*.json.gz"))
         aside = newest.rename(self.root / newest.name)
         return lambda: aside.rename(newest)
@@ -60,7 +60,7 @@ def _archive(days: int) -> Iterator[Archive]:
 
 
 def row_6(*, small: bool) -> list[Line]:
-    """CPU of an export, over gunzip and parsing alone; time of a pandas loop, over the export's."""
+    """Measure an export against gunzip and parsing alone, and a pandas loop against the export."""
     month = 3 if small else 31
     with _archive(14 if small else 365) as archive, tempfile.TemporaryDirectory() as directory:
         again: list[Cost] = []
@@ -130,7 +130,7 @@ def row_6(*, small: bool) -> list[Line]:
 
 
 def row_7(*, small: bool) -> list[Line]:
-    """CPU of an audit, and of a reindex, over gunzip and parsing alone."""
+    """Measure the CPU of an audit and of a reindex, against gunzip and parsing alone."""
     with _archive(14 if small else 365) as archive:
         cost = interleaved(
             1 if small else 3,

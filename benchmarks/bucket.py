@@ -1,7 +1,8 @@
-"""As much of S3 as a collector sees: `python -m benchmarks.bucket PORT`.
+"""Serve the part of S3 that a collector uses: `python -m benchmarks.bucket PORT`.
 
-It keeps connections open and answers in a fraction of a millisecond. moto's server, which the tests
-use, closes each and takes some 8 ms of CPU for a put: wall times would be its own.
+This server keeps connections open and answers in a fraction of a millisecond. moto's server, which
+the tests use, closes each connection and takes about 8 ms of CPU for a put, so wall times would mostly
+measure moto.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows 1 to 5: what collecting costs."""
+"""Rows 1 to 5: the cost of collecting."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from benchmarks.table import Line
 
 DAY = 288
 YEAR = 105_120
-# The first candidate of a market day, over a year ago: a range that reaches into the future is followed.
+# The first candidate of a market day. It is over a year ago, because a run waits for candidates in the
+# future.
 START = datetime.fromisoformat("2024-12-05T05:00")
 
 Settings = Mapping[str, object]
-# The project's own, for bare Scrapy too: one request at a time.
+# The project's settings, given to bare Scrapy too: one request at a time.
 ONE_AT_A_TIME = {"CONCURRENT_REQUESTS": 1, "CONCURRENT_REQUESTS_PER_DOMAIN": 1}
 EACH_A_FETCH = {"MISO_MIN_INTERVAL": 0}
 
 
 class Peers:
-    """The ways to ask *feed* for so many snapshots. Each run files into nothing that was there, and
-    sees the same clock.
+    """Run the project and its peers on *feed*.
+
+    Each run starts with an empty archive, and with the same time on the feed's clock.
     """
 
     def __init__(self, feed: servers.Feed, advance: float = 5) -> None:
@@ -34,7 +36,7 @@ class Peers:
         self.advance = advance
 
     def project(self, number: int, *into: servers.Fresh, settings: Settings = EACH_A_FETCH) -> Cost:
-        """File *number* candidates with the project; without *into*, into a directory."""
+        """File *number* candidates with the project, into the servers *into*, or into a directory."""
         last = START + timedelta(minutes=5 * (number - 1))
         arguments = ["-a", f"start={START:%FT%R}", "-a", f"end={last:%FT%R}"]
         env = {name: value for fresh in into for name, value in fresh().items()}
@@ -43,12 +45,12 @@ class Peers:
         )
 
     def bare(self, number: int, settings: Settings = ONE_AT_A_TIME) -> Cost:
-        """Ask for *number* snapshots with bare Scrapy."""
+        """Request *number* snapshots with bare Scrapy."""
         spider = ["runspider", PEERS / "bare.py", "-a", f"requests={number}", "--loglevel=INFO"]
         return self._scrapy(spider, settings, servers.CLEAN)
 
     def script(self, number: int, *into: servers.Fresh) -> Cost:
-        """Collect *number* candidates with the usual script."""
+        """Collect *number* candidates with the peer script, into the servers *into*."""
         env = {name: value for fresh in into for name, value in fresh().items()}
         command = [sys.executable, PEERS / "collector.py", f"{START:%FT%R}", str(number)]
         return self._run(command, {**servers.CLEAN, **env})[0]
@@ -74,8 +76,10 @@ Ask = Callable[[int], Cost]
 def _each(
     runs: int, number: int, peers: Mapping[str, Ask], part: str = "cpu"
 ) -> tuple[dict[str, float], dict[str, Cost]]:
-    """Return what each snapshot after the first one costs with each peer, in ms: the cost of *number*
-    less that of one, so without the start of the process. And the medians that this was made of.
+    """Return the cost of each further snapshot with each peer, in ms, and the medians behind it.
+
+    The cost of a further snapshot is the cost of *number* snapshots minus the cost of one, divided by
+    *number* - 1. This leaves out the start of the process. *part* is the field of Cost to use.
     """
 
     def asks(ask: Ask, size: int) -> Callable[[], Cost]:
@@ -95,7 +99,7 @@ def _each(
 
 
 def row_1(*, small: bool) -> list[Line]:
-    """CPU per snapshot into a directory, over bare Scrapy."""
+    """Measure the CPU per snapshot into a directory, against bare Scrapy."""
     with servers.feed() as feed:
         peers = Peers(feed)
         cpu, medians = _each(
@@ -119,7 +123,7 @@ def row_1(*, small: bool) -> list[Line]:
 
 
 def row_2(*, small: bool) -> list[Line]:
-    """CPU per snapshot into S3 and Redis, and with Kafka, over bare Scrapy."""
+    """Measure the CPU per snapshot into S3 and Redis, without and with Kafka, against bare Scrapy."""
     with (
         servers.feed() as feed,
         servers.s3() as s3,
@@ -150,7 +154,7 @@ def row_2(*, small: bool) -> list[Line]:
 
 
 def row_3(*, small: bool) -> list[Line]:
-    """Wall time of a day from a feed that is 60 ms away."""
+    """Measure the wall time of a day from a feed with a delay of 60 ms."""
     day = DAY // 6 if small else DAY
     together = {"CONCURRENT_REQUESTS": 32, "CONCURRENT_REQUESTS_PER_DOMAIN": 32, **EACH_A_FETCH}
     with servers.feed("delay=0.06") as feed, servers.s3() as s3, servers.redis() as redis:
@@ -189,7 +193,7 @@ def row_3(*, small: bool) -> list[Line]:
 
 
 def row_4(*, small: bool) -> list[Line]:
-    """Memory over a year of candidates, and CPU per candidate of a feed that does not change."""
+    """Measure the memory for a year of candidates, and the CPU per candidate of an unchanged feed."""
     year = YEAR // 50 if small else YEAR
     unchanged = {"MISO_REQUIRE_COVERAGE": 0, "MISO_MIN_INTERVAL": 3600}
     cached = {**ONE_AT_A_TIME, "HTTPCACHE_ENABLED": 1}
@@ -225,7 +229,7 @@ def row_4(*, small: bool) -> list[Line]:
 
 
 def row_5(*, small: bool) -> list[Line]:
-    """CPU of a scheduled run of one snapshot."""
+    """Measure the CPU of a scheduled run of one snapshot."""
     with servers.feed() as feed, servers.redis() as redis:
         peers = Peers(feed)
         cost = interleaved(

@@ -1,4 +1,4 @@
-"""Run processes, and take what the operating system says they cost."""
+"""Run processes, and measure their cost from the operating system's accounting."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ import psutil
 
 
 class PeerFailed(Exception):
-    """A measured process did not do its work."""
+    """A measured process failed."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process and its descendants have cost."""
+    """The cost of a process and its descendants."""
 
     cpu: float
     """Seconds, user and system, of all its processes."""
     children: float
-    """The part of *cpu* that is its children's, such as the embedded registry."""
+    """The part of *cpu* used by child processes, such as the embedded registry."""
     wall: float
     """Seconds from start to exit."""
     memory: float
@@ -35,7 +35,7 @@ class Cost:
 
 
 def run(command: Sequence[str | Path], env: Mapping[str, str], cwd: Path) -> tuple[Cost, str]:
-    """Run *command* to its end; return its cost, and what it printed. Raises PeerFailed."""
+    """Run *command* to its end; return its cost and its output. Raises PeerFailed."""
     _adopt_orphans()
     others = set(psutil.Process().children())
     with tempfile.TemporaryFile() as output:
@@ -48,7 +48,8 @@ def run(command: Sequence[str | Path], env: Mapping[str, str], cwd: Path) -> tup
             stdout=output,
             stderr=output,
         )
-        # Not reaped yet: until it is, the kernel tells its own part from its children's.
+        # Wait without reaping: until then the kernel still has separate times for the process and its
+        # children.
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         wall = time.perf_counter() - begin
         times = psutil.Process(process.pid).cpu_times()
@@ -71,16 +72,18 @@ def run(command: Sequence[str | Path], env: Mapping[str, str], cwd: Path) -> tup
 
 
 def _adopt_orphans() -> None:
-    """Become the parent of what outlives its own, such as the server that forks a pool's workers:
-    the kernel counts what a process has cost for who waits for it.
+    """Become the parent of descendants that outlive their parent, such as a pool's fork server.
+
+    The kernel reports the cost of a process to the process that waits for it. Raises OSError if the
+    system is not Linux.
     """
     subreaper = 36  # PR_SET_CHILD_SUBREAPER
     if ctypes.CDLL(None).prctl(subreaper, 1, 0, 0, 0):
-        raise OSError("prctl: no Linux")
+        raise OSError("prctl failed: the benchmarks need Linux")
 
 
 def _orphans(others: set[psutil.Process]) -> list[resource.struct_rusage]:
-    """Wait for children that are none of *others*, and return what each has cost."""
+    """Wait for all children that are not in *others*; return the resource usage of each."""
     found = []
     while new := set(psutil.Process().children()) - others:
         found += [os.wait4(process.pid, 0)[2] for process in new]
@@ -90,7 +93,7 @@ def _orphans(others: set[psutil.Process]) -> list[resource.struct_rusage]:
 def interleaved(runs: int, peers: Mapping[str, Callable[[], Cost]]) -> dict[str, Cost]:
     """Run each of *peers* in turn, *runs* times over; return the medians.
 
-    In turn, so that what else the machine does in between falls on all of them.
+    The peers take turns, so that other load on the machine affects all of them alike.
     """
     costs: dict[str, list[Cost]] = {peer: [] for peer in peers}
     for _ in range(runs):

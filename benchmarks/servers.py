@@ -1,4 +1,4 @@
-"""The feed and the servers, each a process of its own."""
+"""Start the feed and the servers, each in its own process."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pathlib import Path
 
 from tests.support.servers import Kafka, Valkey, free_port
 
-# Makes an empty place, and returns the environment of those who are to use it.
+# Makes an empty bucket, database or topic, and returns the environment variables to use it.
 Fresh = Callable[[], dict[str, str]]
 
 _CLONE = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
-# Nothing of the developer's own; Python's path, for a clone that is not installed.
+# Leave out the developer's own settings. PYTHONPATH is for a clone that is not installed.
 CLEAN = {
     name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ
 }
@@ -30,14 +30,14 @@ PROJECT = {**CLEAN, "SCRAPY_SETTINGS_MODULE": "miso_scrapy.settings"}
 
 
 class Feed:
-    """The simulator; its clock stands still but for a step after each snapshot served."""
+    """The simulator. Its clock does not run, but moves one step after each snapshot served."""
 
     def __init__(self, port: int) -> None:
         self._control = f"http://127.0.0.1:{port}/simulator"
         self.url = f"http://127.0.0.1:{port}/api/RealTimeTotalLoad"
 
     def set(self, clock: str, advance: float = 5) -> None:
-        """Set its clock, and the step in minutes."""
+        """Set the clock, and its step in minutes."""
         body = json.dumps({"clock": clock, "advance": advance}).encode()
         request = urllib.request.Request(self._control, data=body, method="PUT")
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -46,7 +46,7 @@ class Feed:
 
 @contextlib.contextmanager
 def feed(*faults: str) -> Iterator[Feed]:
-    """Yield a feed with *faults*, such as ``delay=0.06``."""
+    """Start a feed with *faults*, such as ``delay=0.06``; yield it."""
     port = free_port()
     command = [BIN / "scrapy", "simulate", "--port", str(port)]
     for fault in faults:
@@ -57,7 +57,7 @@ def feed(*faults: str) -> Iterator[Feed]:
 
 @contextlib.contextmanager
 def s3() -> Iterator[Fresh]:
-    """Yield what names an empty bucket."""
+    """Start an S3 server; yield a function that names a new bucket."""
     port = free_port()
 
     def fresh() -> dict[str, str]:
@@ -76,7 +76,7 @@ def s3() -> Iterator[Fresh]:
 
 @contextlib.contextmanager
 def redis() -> Iterator[Fresh]:
-    """Yield what empties a Valkey server."""
+    """Start a Valkey server; yield a function that empties it."""
     with tempfile.TemporaryDirectory() as directory:
         server = Valkey(Path(directory))
 
@@ -92,7 +92,7 @@ def redis() -> Iterator[Fresh]:
 
 @contextlib.contextmanager
 def kafka() -> Iterator[Fresh]:
-    """Yield what makes an empty topic in the Tansu broker."""
+    """Start a Tansu broker; yield a function that creates an empty topic."""
     broker = Kafka()
 
     def fresh() -> dict[str, str]:

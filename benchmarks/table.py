@@ -1,4 +1,4 @@
-"""What was measured: a table, and where it is kept."""
+"""Keep the results, and write them as a table."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ RESULTS = Path(__file__).parent / "results.json"
 README = Path(__file__).parent.parent / "README.md"
 _BEGIN, _END = "<!-- benchmark -->", "<!-- end of benchmark -->"
 
-GROSS = 2  # so many times worse than it may be, a ratio has got worse: that is no noise
+GROSS = 2  # a ratio this many times worse than allowed is not noise
 
 
 @dataclass(frozen=True)
 class Line:
-    """One figure, and the goal it has."""
+    """One figure, and its goal."""
 
     row: int
     what: str
     reached: float
     goal: float | None = None
-    """At most, or at least where *more* is better."""
+    """The highest value allowed, or the lowest if *more* is better."""
     unit: str = "times"
     more: bool = False
     measured: dict[str, float] = field(default_factory=dict)
-    """The medians it was made of, with their units in their names."""
+    """The medians that *reached* was computed from, with their units in their names."""
 
     @property
     def met(self) -> bool:
@@ -40,7 +40,7 @@ class Line:
         return self.reached >= self.goal if self.more else self.reached <= self.goal
 
     def gross(self, kept: float) -> bool:
-        """Whether the goal, or what was *kept* as reached where that misses it, is missed by far."""
+        """Return whether the figure is GROSS times worse than both the goal and the *kept* result."""
         if self.goal is None:
             return False
         if self.more:
@@ -49,7 +49,7 @@ class Line:
 
 
 def markdown(lines: Iterable[Line]) -> str:
-    """Return the table."""
+    """Return *lines* as a Markdown table."""
     rows = ["| | what | goal | reached | measured |", "| --- | --- | --- | --- | --- |"]
     for line in lines:
         goal = "" if line.goal is None else f"{'≥' if line.more else '≤'} {line.goal:g}"
@@ -66,7 +66,7 @@ def _short(value: float) -> str:
 
 
 def publish(lines: Iterable[Line]) -> None:
-    """Write RESULTS, and the table of README."""
+    """Write *lines* to RESULTS, and their table to README."""
     results = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "cores": os.cpu_count(),
@@ -81,18 +81,18 @@ def publish(lines: Iterable[Line]) -> None:
 
 
 def kept() -> list[Line]:
-    """Return what RESULTS holds."""
+    """Return the lines in RESULTS."""
     return [Line(**line) for line in json.loads(RESULTS.read_text())["lines"]]
 
 
 def published() -> str:
-    """Return what README shows of RESULTS."""
+    """Return the text for README: the table of RESULTS, and where it was measured."""
     results = json.loads(RESULTS.read_text())
     table = markdown(kept())
     where = f"{results['date']}, {results['cores']} cores, Python {results['python']}"
-    return f"{table}\n\nMeasured by `make bench`: {where}. What misses its goal is bold.\n"
+    return f"{table}\n\nMeasured by `make bench`: {where}. Figures that miss their goal are bold.\n"
 
 
 def in_readme() -> str:
-    """Return what README shows."""
+    """Return the text in README now, to compare it with :func:`published`."""
     return README.read_text().partition(f"{_BEGIN}\n")[2].partition(_END)[0]

@@ -1,4 +1,4 @@
-"""What the project is measured against. Each runs in a process of its own."""
+"""The programs that the project is compared with. Each runs in its own process."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Bare Scrapy: the same requests, and `response.json()`. `scrapy runspider bare.py -a requests=288`."""
+"""Send the same requests with bare Scrapy: `scrapy runspider bare.py -a requests=288`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scrapy.http import Response
 
 
 class BareSpider(Spider):
-    """As little as a spider can do with the feed."""
+    """A spider that requests the feed, and only parses the JSON."""
 
     name = "bare"
 
@@ -25,5 +25,5 @@ class BareSpider(Spider):
             yield Request(os.environ["MISO_API_URL"], dont_filter=True)
 
     def parse(self, response: Response) -> None:
-        """Read the answer."""
+        """Parse the answer."""
         response.json()

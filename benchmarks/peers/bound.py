@@ -1,4 +1,4 @@
-"""What nobody can do without: gunzip and parse every file of an archive. `python bound.py DIRECTORY`."""
+"""Gunzip and parse every file of an archive, the least work possible: `python bound.py DIRECTORY`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The usual script: one candidate after the other, with requests, redis and boto3.
+"""Collect candidates one after the other, as a usual script does with requests, redis and boto3.
 
-`python collector.py 2025-12-05T05:00 288`; where to, by the environment.
+`python collector.py 2025-12-05T05:00 288`. Environment variables name the feed, the bucket and Redis.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The usual notebook: a DataFrame a file, concatenated; the newest snapshot's row is the one to keep.
+"""Read an archive as a usual notebook does: a DataFrame per file, concatenated, newest row kept.
 
-`python pandas_loop.py DIRECTORY 2025-01-01T05 31`: the files of 31 market days.
+`python pandas_loop.py DIRECTORY 2025-01-01T05 31` reads the files of 31 market days.
 """
 
 from __future__ import annotations
