@@ -1,10 +1,10 @@
-# Two commands do all the set-up: make demo, make test. They need python3 and make, nothing else.
+# "make demo" and "make test" install what they need into .venv. They need only python3 and make.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-# Two hours of 5-minute candidates, from a simulator whose clock steps on with each snapshot served.
+# Two hours of 5-minute candidates. The simulator's clock moves one step with each snapshot served.
 SIMULATE := scrapy simulate --clock 2025-12-05T12:00Z --advance 5 --
 COLLECT := $(SIMULATE) scrapy crawl miso_rtload -a start=2025-12-05T12:00Z -a end=2025-12-05T13:55Z \
 	-s MISO_MIN_INTERVAL=0 -s MISO_DATA_DIR=demo -s ENVIRONMENT=dev
@@ -27,10 +27,10 @@ export SHOW
 help:
 	@echo "make demo   collect two hours from a simulated feed into ./demo"
 	@echo "make test   run every test"
-	@echo "make bench  measure what it costs, in a quarter of an hour, and write the README's table"
+	@echo "make bench  measure the project's cost, in a quarter of an hour, and write the README's table"
 	@echo "make lint   check format, style and types"
-	@echo "make screenshot   take the README's picture of the report; needs Debian's chromium"
-	@echo "make lock   compile requirements*.txt from the short list in pyproject.toml"
+	@echo "make screenshot   take the README's screenshot of the report; needs Debian's chromium"
+	@echo "make lock   compile requirements*.txt from the dependencies in pyproject.toml"
 
 $(VENV)/installed: requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -46,11 +46,11 @@ demo: $(VENV)/installed
 	@echo "2. The same range again; nothing is filed twice:"
 	@$(COLLECT) --logfile=$(LOG) || { cat $(LOG); exit 1; }
 	@grep -o '[0-9]* candidates: .*' $(LOG) | tail -n 1 | sed 's/^/   /'
-	@echo "3. What was filed: $$($(FILES) | wc -l | tr -d ' ') files, such as"
+	@echo "3. The files: $$($(FILES) | wc -l | tr -d ' ') of them, such as"
 	@$(FILES) | sort | head -n 2 | sed 's/^/   /'
-	@echo "   and in the first of them:"
+	@echo "   The content of the first one:"
 	@python -c "$$SHOW" "$$($(FILES) | sort | head -n 1)"
-	@echo "4. The same as a page to look at; open it in a browser:"
+	@echo "4. The same data as a report; open this page in a browser:"
 	@reported=$$($(REPORT)) && echo "   $$reported"
 
 test: $(VENV)/installed

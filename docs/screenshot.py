@@ -1,4 +1,4 @@
-"""Take the picture of the report that README.md shows: a fortnight from the simulator, with gaps."""
+"""Take the screenshot of the report in README.md: two weeks of simulated data, with gaps."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from miso_scrapy.simulator.writer import write_day
 
 
 def main(target: str) -> None:
-    """Write the picture to *target*."""
+    """Write the screenshot to *target*, a PNG file."""
     now = datetime.now(UTC)
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
