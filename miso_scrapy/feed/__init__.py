@@ -1,4 +1,4 @@
-"""The feed: what a snapshot is, when it is, what it covers, and how it is known again.
+"""The domain: snapshots of the feed, their interval, coverage, shape, validation and fingerprint.
 
-Plain Python: nothing here imports Scrapy, Redis, boto3 or Kafka.
+Plain Python: no module here imports Scrapy, Redis, boto3 or Kafka.
 """

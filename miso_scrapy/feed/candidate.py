@@ -1,4 +1,4 @@
-"""Candidates: the 5-minute timestamps, on the UTC grid, that a run wants a snapshot for."""
+"""Candidates: the timestamps, multiples of 5 minutes in UTC, for which a run collects a snapshot."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ def floor_to_interval(instant: datetime) -> datetime:
 
 
 def identifier(candidate: datetime) -> str:
-    """Return the name a candidate is filed and registered under.
+    """Return the name under which a candidate is filed and registered.
 
-    ``realtime_total_load_20251205_120000.json`` for 12:00 UTC on 5 December 2025.
+    For example ``realtime_total_load_20251205_120000.json`` for 12:00 UTC on 5 December 2025.
     """
     return f"realtime_total_load_{candidate.astimezone(UTC):%Y%m%d_%H%M%S}.json"
 
 
 def candidate_of(identifier: str) -> datetime:
-    """Return the candidate that *identifier* names: the inverse of :func:`identifier`.
+    """Return the candidate of *identifier*: the inverse of :func:`identifier`.
 
-    Raises ValueError for any other text.
+    Raises ValueError if the text does not have the form of an identifier.
     """
     match = _IDENTIFIER.fullmatch(identifier)
     if match is None:
-        raise ValueError(f"{identifier!r} names no candidate")
+        raise ValueError(f"{identifier!r} is not the identifier of a candidate")
     year, month, day, hour, minute, second = map(int, match.groups())
     return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class CandidateRange:
-    """The candidates from *first* to *last*, both on the grid and both included."""
+    """The candidates from *first* to *last*, both multiples of 5 minutes and both included."""
 
     first: datetime
     last: datetime
@@ -59,12 +59,13 @@ class CandidateRange:
 
 
 def parse_range(start: str | None, end: str | None, now: datetime) -> CandidateRange:
-    """Return the candidates that a user's *start* and *end* ask for.
+    """Return the candidates that the arguments *start* and *end* select.
 
-    ISO 8601, a date or a date and time; without an offset it is UTC. Neither: the current interval.
-    Only *start*: until *now*. An *end* with a time is included; a bare date, as *end*, is not.
+    Both are ISO 8601: a date, or a date and a time, in UTC unless there is an offset. Without both,
+    the range is the current interval. Without *end*, it lasts until *now*. An *end* with a time is
+    included; an *end* that is a bare date is not.
 
-    Raises ValueError, with one line for the user.
+    Raises ValueError, with a message of one line for the user.
     """
     if start is None:
         if end is not None:
@@ -104,5 +105,5 @@ def _parse(name: str, text: str) -> datetime:
         return instant.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(
-            f"{name}={text!r} is no date: expected ISO 8601, such as 2025-12-05 or 2025-12-05T12:00Z"
+            f"{name}={text!r} must be an ISO 8601 date, such as 2025-12-05 or 2025-12-05T12:00Z"
         ) from None

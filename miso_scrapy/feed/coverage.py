@@ -1,7 +1,7 @@
 """Coverage: whether a snapshot may be filed under a candidate.
 
-The feed answers with *now*, whatever was asked. Filing that under another day's name would put a
-false date into the archive, so a snapshot must cover its candidate.
+The feed has no history: every request returns the current snapshot. Filed under a candidate of
+another day, a snapshot would have a false date, so it must cover its candidate.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from miso_scrapy.feed.market_day import market_day
 
-# Around midnight EST the feed still answers with yesterday's last interval for a few minutes.
+# For a few minutes after midnight EST, the feed still returns yesterday's last interval.
 TOLERANCE = timedelta(minutes=15)
 
 
@@ -18,6 +18,6 @@ def covers(interval: datetime, candidate: datetime) -> bool:
     """Return whether the snapshot of *interval* covers *candidate*.
 
     It does when both fall on the same market day (a snapshot holds its whole market day so far),
-    or lie within 15 minutes of one another.
+    or are at most 15 minutes apart.
     """
     return market_day(interval) == market_day(candidate) or abs(interval - candidate) <= TOLERANCE

@@ -1,4 +1,4 @@
-"""The fingerprint: how a snapshot's content is known again."""
+"""Fingerprints: the hash that identifies the content of a snapshot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def canonical_json(data: Any) -> bytes:
 def fingerprint(data: Any) -> str:
     """Return the MD5, in hex, of the snapshot's canonical JSON.
 
-    Of the data alone: the collection metadata differs each time and would hide every duplicate.
-    MD5 tells contents apart here; it guards nothing.
+    *data* must not include the collection metadata: they differ each time, so no duplicate would
+    be found. MD5 only distinguishes contents here; it is not used for security.
     """
     return hashlib.md5(canonical_json(data), usedforsecurity=False).hexdigest()

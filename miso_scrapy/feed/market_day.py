@@ -1,4 +1,4 @@
-"""MISO's clock and its market day.
+"""MISO's time zone and its market day.
 
 MISO's market runs on Eastern Standard Time all year round: UTC-5, never daylight saving
 (https://www.misoenergy.org/markets-and-operations/, "all times EST").

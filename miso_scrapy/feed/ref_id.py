@@ -1,6 +1,6 @@
-"""``RefId``: the name the feed gives to the 5-minute interval that a snapshot is of.
+"""``RefId``: the field of a snapshot that names its 5-minute interval.
 
-Live: ``27-Jul-2026 - Interval 08:10 EST``. Documented: ``2025-12-05T12:35:00Z``.
+Live feed: ``27-Jul-2026 - Interval 08:10 EST``. MISO's documentation: ``2025-12-05T12:35:00Z``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from miso_scrapy.feed.market_day import EST
 
-# Not strptime's %b: that one speaks the machine's language, the feed always speaks English.
+# strptime's %b depends on the machine's locale, but the feed's months are always in English.
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _LIVE = re.compile(
     rf"([0-9]{{1,2}})-({'|'.join(_MONTHS)})-([0-9]{{4}}) - Interval ([0-9]{{1,2}}):([0-9]{{2}}) EST"
@@ -21,9 +21,9 @@ _ISO = re.compile(
 
 
 def parse_ref_id(ref_id: str) -> datetime:
-    """Return the interval that *ref_id* names, live or documented, in UTC.
+    """Return the interval that *ref_id* names, in the live or the documented format, in UTC.
 
-    Raises ValueError, with one line for the user, for text that names none.
+    Raises ValueError, with a message of one line for the user, for any other text.
     """
     shown = repr(ref_id if len(ref_id) <= 60 else f"{ref_id[:57]}...")
     try:
@@ -44,9 +44,9 @@ def parse_ref_id(ref_id: str) -> datetime:
 
 
 def _sane(interval: datetime) -> datetime:
-    """Refuse years in which a day more or less is no date."""
+    """Refuse years near the limits of datetime, where adding or subtracting a day can overflow."""
     if not 1000 <= interval.year <= 9000:
-        raise ValueError(f"no feed is of the year {interval.year}")
+        raise ValueError("the year must be 1000 to 9000")
     return interval
 
 
@@ -57,5 +57,5 @@ def live_ref_id(interval: datetime) -> str:
 
 
 def iso_utc(instant: datetime) -> str:
-    """Return *instant* as the archive writes it: ``2025-12-05T12:35:00Z``."""
+    """Return *instant* in the archive's format: ``2025-12-05T12:35:00Z``."""
     return instant.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,8 +1,8 @@
 """The rows of a snapshot: which of them can be used, and what is wrong with the others.
 
-Validation says whether a snapshot is filed. A row can be of the right shape and still say nothing: an
-hour ``0``, a time ``24:00`` or ``00:03``, a load of 1e12 MW, or one that is later than the snapshot
-itself. The snapshot is filed all the same; whoever reads it uses the other rows.
+Validation decides whether a snapshot is filed. A row can have the right shape and still be unusable:
+an hour ``0``, a time ``24:00`` or ``00:03``, a load of 1e12 MW, or a time later than the snapshot.
+The snapshot is filed nevertheless, and its readers use the other rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from miso_scrapy.feed.market_day import EST
 from miso_scrapy.feed.shape import ARRAYS
 
 _TOO_MUCH = 1e9
-"""MW: a thousand times what the world uses."""
+"""In MW: a thousand times the load of the whole world."""
 _DAY = 24 * 60
 _UTC_AHEAD = 5 * 60
 """Minutes that UTC is ahead of EST."""
@@ -31,13 +31,16 @@ class Unused(NamedTuple):
     """A row that is not used."""
 
     what: str
-    """What is wrong with it: the same text for the same fault."""
+    """What is wrong with it. Rows with the same fault have the same text."""
     row: str
     """The row, as short and printable text."""
 
 
 class Rows(NamedTuple):
-    """What a snapshot says: MW by minutes after 00:00 EST. Of a label twice, the later row counts."""
+    """The values of a snapshot in MW, by minutes after 00:00 EST.
+
+    If a label occurs twice, the later row counts.
+    """
 
     load: dict[int, float]
     forecast: dict[int, float]
@@ -48,8 +51,8 @@ class Rows(NamedTuple):
 class RowReader:
     """Read the rows of snapshots, one after the other.
 
-    Most rows of a snapshot stand in the one before: they are compared, and not read again. Of a day's
-    41,616 rows of load that leaves the 288 new ones, and the revised.
+    Most rows of a snapshot are in the previous one already. They are only compared, not read again:
+    of a day's 41,616 rows of load, that leaves the 288 new ones and the revised ones.
     """
 
     def __init__(self) -> None:
@@ -60,7 +63,7 @@ class RowReader:
         )
 
     def read(self, at: datetime, data: Mapping[str, Any]) -> Rows:
-        """Return the rows of the snapshot *data*, of the documented shape, of the interval *at*."""
+        """Return the rows of *data*: a snapshot of the interval *at*, in the documented shape."""
         load, unused = self._load.read(data)
         forecast, unused_forecast = self._forecast.read(data)
         cleared, unused_cleared = self._cleared.read(data)
@@ -126,13 +129,16 @@ class _Array:
 
 
 def _is_utc(rows: Sequence[Any], load: Mapping[int, float], own: int) -> bool:
-    """Return whether the labels of a snapshot are UTC, and not EST.
+    """Return whether the labels of a snapshot are in UTC, not in EST.
 
-    *load* is what *rows* say, and *own* the minute of the snapshot's interval, in EST. The live feed is
-    EST, and its labels have no seconds. In MISO's documented example they have, and are UTC: its last
-    row is the one of the interval that RefId names. So they are UTC where that leaves fewer rows later
-    than the snapshot; or as many, as at the day's end, and the last row says so. A row that cannot be
-    used decides nothing: it must not move the others by five hours.
+    *load* has the values of *rows* by their labels. *own* is the minute of the snapshot's interval in
+    EST.
+
+    The live feed's labels are in EST and have no seconds. The labels in MISO's documented example have
+    seconds and are in UTC: its last row is for the interval that RefId names. So labels with seconds
+    are in UTC if that leaves fewer rows later than the snapshot, and the newest other row close to it.
+    If it leaves as many, as at the end of the day, the last row decides. Unusable rows are ignored
+    here: they must not move the others by five hours.
     """
     for row in reversed(rows):
         try:

@@ -1,10 +1,10 @@
-"""The two shapes of a snapshot, and the one that the archive stores.
+"""Shapes of a snapshot: the live one, and the documented one, which the archive stores.
 
 MISO documents ``{"RefId", "ClearedMW": [{"Hour", "Value"}], ...}`` with numbers as numbers. Its
 live feed wraps everything in ``LoadInfo``, each row in a one-key object, and each number in a
 string: ``{"LoadInfo": {"RefId": "27-Jul-2026 - Interval 08:10 EST", "ClearedMW":
-[{"ClearedMWHourly": {"Hour": "1", "Value": "90916"}}], ...}}``. Both come out of
-:func:`normalise` in the documented shape.
+[{"ClearedMWHourly": {"Hour": "1", "Value": "90916"}}], ...}}``. :func:`normalise` converts both to
+the documented shape.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ ARRAYS = {
 }
 
 SIMULATED = "Simulated"
-"""The field that the simulator adds beside RefId, as ``true``: it stays with the snapshot for ever."""
+"""The field, ``true``, that the simulator adds beside RefId. It is archived with the snapshot."""
 
 _LEVELS = 254
-"""Of lists and objects within one another: orjson's own limit. A snapshot has five."""
+"""Levels of nested lists and objects: orjson's own limit. A snapshot has five."""
 _NUMBER = re.compile(r"[+-]?([0-9]{1,3}(,[0-9]{3})+|[0-9]{1,18})(\.[0-9]{1,18})?")
 
 
 class NotJSON(ValueError):
-    """A body that no JSON parser accepts."""
+    """Raised for a body that is not JSON, or not JSON that can be stored."""
 
 
 def decode(body: bytes) -> Any:
-    """Return the JSON value that *body* holds.
+    """Return the JSON value in *body*.
 
-    ``NaN``, the infinities and numbers too large for a float come out as text, so that validation
-    names the record they are in. Raises NotJSON, with one line that says why.
+    ``NaN``, the infinities and numbers too large for a float become text, so that validation names
+    the record that contains them. Raises NotJSON, with the reason in one line.
     """
     try:
         payload = json.loads(
@@ -62,7 +62,7 @@ def decode(body: bytes) -> Any:
             parse_int=_finite_int,
         )
         _check_levels(payload)
-        if b"\\ud" in body or b"\\uD" in body:  # a surrogate: text only where it has its pair
+        if b"\\ud" in body or b"\\uD" in body:  # a surrogate: valid only in a pair
             json.dumps(payload, ensure_ascii=False).encode()
         return payload
     except UnicodeEncodeError:
@@ -76,13 +76,13 @@ def decode(body: bytes) -> Any:
 
 
 def _check_levels(payload: Any) -> None:
-    """Raise RecursionError for what is nested too deeply.
+    """Raise RecursionError if *payload* is nested too deeply.
 
-    Python's own limit, near 1000, hangs on the caller's stack: what was read here could still fail
-    where it is validated or stored.
+    Python's own limit, near 1000, depends on the depth of the caller's stack: a value that was
+    parsed here could still fail when it is validated or stored.
     """
     with contextlib.suppress(TypeError):
-        orjson.dumps(payload)  # in C: a tenth of the time of the loop
+        orjson.dumps(payload)  # in C: 10 times faster than the loop
         return
     level = [payload]
     for _ in range(_LEVELS + 1):
@@ -97,10 +97,10 @@ def _check_levels(payload: Any) -> None:
 
 
 def error_in(body: bytes) -> str | None:
-    """Return what a 200 answer says went wrong when it is no snapshot at all, else None.
+    """Return the error that a response with status 200 has instead of a snapshot, or None.
 
-    Seen in the wild: an empty body, an HTML page, ``{"error": "no data"}``. Such an answer may be
-    good a moment later, so it is worth another try; a wrong *shape* is not.
+    Observed: an empty body, an HTML page, ``{"error": "no data"}``. A moment later the response may
+    be good, so the request is sent again. For a snapshot of the wrong *shape* it is not.
     """
     text = body.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not text:
@@ -120,14 +120,14 @@ def error_in(body: bytes) -> str | None:
 def normalise(payload: Any) -> Any:
     """Return *payload* in the documented shape: unwrapped, MW as numbers, ``RefId`` in UTC.
 
-    Never raises: what it does not understand stays as it came, for validation to name. Unknown
-    fields pass through; hour and time labels are kept.
+    Never raises: parts of an unexpected shape stay as they are, and validation reports them. Unknown
+    fields, and the labels of hours and times, are kept.
     """
     if not isinstance(payload, dict):
         return payload
     data = dict(_unwrap(payload, "LoadInfo"))
     if isinstance(data.get("RefId"), str):
-        with contextlib.suppress(ValueError):  # validation says so
+        with contextlib.suppress(ValueError):  # validation reports it
             data["RefId"] = iso_utc(parse_ref_id(data["RefId"]))
     for name, array in ARRAYS.items():
         if isinstance(data.get(name), list):
@@ -136,7 +136,7 @@ def normalise(payload: Any) -> Any:
 
 
 def source_ref_id(payload: Any) -> str | None:
-    """Return the RefId as the source wrote it, if it is there."""
+    """Return the RefId as the source sent it, or None if there is none."""
     if not isinstance(payload, dict):
         return None
     ref_id = _unwrap(payload, "LoadInfo").get("RefId")
@@ -144,12 +144,15 @@ def source_ref_id(payload: Any) -> str | None:
 
 
 def is_simulated(data: Any) -> bool:
-    """Return whether *data*, in the documented shape, says that the simulator made it."""
+    """Return whether *data*, in the documented shape, is marked as simulated."""
     return isinstance(data, dict) and data.get(SIMULATED) is True
 
 
 def _row(row: Any, array: Array) -> Any:
-    """Return *row* unwrapped, its MW as a number. Of 100 to 300 rows, so the usual case comes first."""
+    """Return *row* unwrapped, with its MW as a number.
+
+    A snapshot has 100 to 300 rows, so the usual case comes first.
+    """
     if not isinstance(row, dict):
         return row
     inner = row.get(array.wrapper) if len(row) == 1 else None
@@ -162,7 +165,7 @@ def _row(row: Any, array: Array) -> Any:
 
 
 def _unwrap(outer: dict[str, Any], wrapper: str) -> dict[str, Any]:
-    """Lift what is inside *wrapper*, keeping what stands beside it; as it came where they clash."""
+    """Merge the object under *wrapper* into *outer*; return *outer* unchanged if keys clash."""
     inner = outer.get(wrapper)
     if not isinstance(inner, dict):
         return outer
@@ -173,7 +176,7 @@ def _unwrap(outer: dict[str, Any], wrapper: str) -> dict[str, Any]:
 
 
 def _number(text: str) -> int | float | str:
-    """``"84,172"`` is 84172; text that is no number stays text."""
+    """Return ``"84,172"`` as 84172, and text that is not a number as it is."""
     digits = text.strip()
     if not _NUMBER.fullmatch(digits):
         return text
@@ -182,7 +185,7 @@ def _number(text: str) -> int | float | str:
 
 
 def _finite_int(text: str) -> int | str:
-    return int(text) if len(text) <= 300 else text  # a float ends at 1.8e308
+    return int(text) if len(text) <= 300 else text  # the largest float is 1.8e308
 
 
 def _finite_float(text: str) -> float | str:

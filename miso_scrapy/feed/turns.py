@@ -1,10 +1,10 @@
 """Turns: the right to send the next request to the feed, at most one per interval.
 
-Here is the decision only, as functions of a state. Who shares the limit shares the state: see
-``registry/turns.py``.
+This module only decides, in functions of a state. Runs that share the limit share the state, which
+``registry/feed_turns.py`` stores.
 
 MISO asks that a link is not fetched more than once per minute, and bans addresses that ignore this.
-As it keeps no history, a ban is data lost for good.
+It keeps no history, so what is missed during a ban is lost.
 """
 
 from __future__ import annotations
@@ -21,49 +21,49 @@ PATIENCE = 300
 MAX_SHARED = 5_000_000
 """The largest answer that is shared, in bytes. A snapshot has about 15 KB."""
 REFUSED = 900
-"""Seconds that a 403 counts for: it may be the beginning of a ban."""
+"""Seconds without a request after a 403, which may be the beginning of a ban."""
 _LONGEST = 1e9
 
 
 class Now(NamedTuple):
-    """What the clock of those who share the state shows, in seconds."""
+    """The current time in seconds, by the clock that all users of the state share."""
 
     steady: float
-    """Measures how long ago a turn was taken."""
+    """To measure how long ago a turn was taken."""
     utc: float
-    """Since 1970: until when the feed is held off."""
+    """Since 1970, to compare with ``FeedState.not_before``."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the feed answered, from where, and when it was fetched."""
+    """A response of the feed: its body, its URL, and when it was fetched."""
 
     body: bytes
     url: str
     fetched_at: datetime
 
     def to_json(self) -> dict[str, str]:
-        """Return it as JSON values."""
+        """Return the answer as JSON values."""
         body = base64.b64encode(gzip.compress(self.body, 1)).decode()
         return {"body": body, "url": self.url, "fetched_at": self.fetched_at.isoformat()}
 
     @classmethod
     def from_json(cls, kept: dict[str, str]) -> Answer:
-        """Return what :meth:`to_json` was called on."""
+        """Return the answer of which *kept* is the :meth:`to_json`."""
         body = gzip.decompress(base64.b64decode(kept["body"]))
         return cls(body, kept["url"], datetime.fromisoformat(kept["fetched_at"]))
 
 
 @dataclass(frozen=True)
 class FeedState:
-    """What those who share the limit know of the feed."""
+    """The state that all who share the limit share."""
 
     turn: float | None = None
     """When the last turn was taken, by ``Now.steady``."""
     not_before: float = 0
-    """Until when the feed asked not to be asked, by ``Now.utc``."""
+    """Send no request before this time, by ``Now.utc``: the feed asked for it."""
     answer: Answer | None = None
-    """What the last turn brought."""
+    """The answer to the request of the last turn."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Shared:
-    """The caller has an answer without a request; it is good for so many *seconds* more."""
+    """The caller can use *answer* without a request, for *seconds* more."""
 
     answer: Answer
     seconds: float
@@ -83,14 +83,14 @@ class Shared:
 
 @dataclass(frozen=True)
 class Wait:
-    """The caller must wait for so many *seconds*; *held_off_until*, where the feed asks for it."""
+    """The caller must wait for *seconds*. *held_off_until* is set if the feed asked for that."""
 
     seconds: float
     held_off_until: datetime | None = None
 
 
 def slack(interval: float) -> float:
-    """Return for how long after a turn was taken its request may be sent, in seconds."""
+    """Return how many seconds after a turn was taken its request may be sent."""
     return min(1.0, interval / 10)
 
 
@@ -101,7 +101,7 @@ def ask(
 
     An answer to a request before *since* (by ``Now.steady``) is not used.
     """
-    # A request may leave late, by the slack: so the next turn comes that much later, too.
+    # A request may be sent late, by the slack, so the next turn is later by as much.
     period = interval + slack(interval)
     taken = float("-inf") if state.turn is None else state.turn
     if now.steady < taken:  # the clock was set back: count from now
@@ -121,10 +121,10 @@ def ask(
 
 
 def finish(state: FeedState, now: Now, turn: Turn, answer: Answer | None = None) -> FeedState:
-    """Return the state after the request of *turn*, with its *answer*, if it is good.
+    """Return the state after the request of *turn*, with its *answer* if that is good.
 
-    The interval begins anew: when the request reached the feed is not known, but it was before now.
-    Nothing changes where the next turn is taken already.
+    The interval starts again: it is not known when the request reached the feed, but it was before
+    now. If the next turn is taken already, the state does not change.
     """
     if state.turn != turn.taken:
         return state
@@ -134,15 +134,15 @@ def finish(state: FeedState, now: Now, turn: Turn, answer: Answer | None = None)
 
 
 def hold_off(state: FeedState, now: Now, seconds: float) -> FeedState:
-    """Return the state in which nobody asks for so many *seconds*."""
+    """Return a state that allows no request for *seconds*."""
     return replace(state, not_before=max(state.not_before, now.utc + seconds))
 
 
 def retry_after(value: str, date: str) -> float:
-    """Return the seconds for which an answer asks not to be asked again; 0 if it does not.
+    """Return how many seconds a response asks to wait before the next request; 0 if it does not ask.
 
-    *value* is its ``Retry-After``, a number or a date (RFC 9110, 10.2.3); *date* its ``Date``, by
-    the clock of the server, which need not be ours.
+    *value* is its ``Retry-After``: a number or a date (RFC 9110, 10.2.3). *date* is its ``Date``, by
+    the clock of the server, which may differ from this machine's.
     """
     seconds = 0.0
     if value.strip().isdecimal():

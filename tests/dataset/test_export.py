@@ -460,7 +460,8 @@ def test_a_date_that_is_none_is_told_of_and_the_rest_is_exported(tmp_path, scrap
     assert done.returncode == 1
     assert done.stdout.startswith("1 day exported from 1 snapshot")
     assert done.stderr.splitlines() == [
-        f"cannot be read: {path}: '0001-01-01T00:00:00Z' names no interval: no feed is of the year 1",
+        f"cannot be read: {path}: '0001-01-01T00:00:00Z' names no interval: "
+        "the year must be 1000 to 9000",
         "scrapy export: 1 file cannot be read: what they hold is left out",
     ]
 
