@@ -1,1 +1,1 @@
-"""Text for people: secrets masked, numbers in words."""
+"""Text for users: secrets masked, numbers and times in words."""

@@ -1,14 +1,14 @@
-"""Mask secrets in a text that is shown: the values of secret settings, and what addresses hold.
+"""Mask secrets in text for users: the values of secret settings, and the secret parts of URLs.
 
 Two rules:
 
-* In an address, the login and each value of the query are masked, whatever they are:
+* In a URL, the login and each value of the query are masked, secret or not:
   ``https://***@host/api?key=***``. The names of parameters stay.
-* The values of secret settings are masked wherever they stand. One that could be part of a harmless
-  word (shorter than 8 characters, or letters only, or digits only) is masked only as a whole token,
-  with neither a letter, a digit nor an underscore beside it: ``test`` is, ``latest`` stays. So is a
-  value of a query, if it has 8 characters or more; a shorter one, such as ``json`` or ``1``, is masked
-  in addresses only.
+* The values of secret settings are masked everywhere. A value that could be part of a harmless word
+  (shorter than 8 characters, or letters only, or digits only) is masked only as a whole token, with
+  no letter, digit or underscore beside it: ``test`` is masked, ``latest`` is not. Values in the query
+  of such a setting's URL are secret too if they have 8 characters or more. Shorter ones, such as
+  ``json`` or ``1``, are masked in URLs only.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ _URLS = (
     ),
 )
 _LONG = 8
-# Up to what ends an address in a sentence, or around it.
+# A URL in a text, without the quotes, brackets and punctuation that follow it.
 _ADDRESS = re.compile(r"""[a-zA-Z][\w+.-]*://[^\s<>"'\\]+?(?=[;,.:)\]}]*(?:[\s<>"'\\]|$))""")
 _LOGIN = re.compile(r"(?<=://)[^/?#]*@")
 
 
 def secrets_in(settings: BaseSettings) -> frozenset[str]:
-    """Return the secret values that the settings and the environment hold, in their spellings."""
+    """Return the secret values in the settings and the environment, in all their spellings."""
     found: set[str] = set()
     for name in _SECRETS:
         found |= {*_values(settings, name)}
@@ -62,7 +62,7 @@ def secrets_in(settings: BaseSettings) -> frozenset[str]:
         for url in _values(settings, name):
             found |= _secrets_of(url)
     for url in _values(settings, _WEBHOOK):
-        path = _parts(url)[2].strip("/")  # which is all that some errors show of it
+        path = _parts(url)[2].strip("/")  # some errors show only the path
         found |= _spellings(path) | _spellings(path.rpartition("/")[2])
     for url in _values(settings, _DSN):
         found |= _spellings(_parts(url)[1].rpartition("@")[0].partition(":")[0])
@@ -70,7 +70,7 @@ def secrets_in(settings: BaseSettings) -> frozenset[str]:
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:
-    """Return *text* with each of *secrets*, and what is secret in each address, as asterisks."""
+    """Return *text* with *secrets*, and the secret parts of each URL, replaced by asterisks."""
     if pattern := _pattern(frozenset(secrets)):
         text = pattern.sub(MASK, text)
     if "://" in text:
@@ -79,7 +79,7 @@ def masked(text: str, secrets: Iterable[str]) -> str:
 
 
 def masked_url(url: str) -> str:
-    """Return *url* without its login and the values of its query: ``https://***@host/?key=***``."""
+    """Return *url* with login, query values and fragment masked: ``https://***@host/?key=***``."""
     address, hash_mark, fragment = url.partition("#")
     address, question_mark, query = address.partition("?")
     if query:
@@ -93,7 +93,7 @@ def masked_url(url: str) -> str:
 
 @lru_cache(maxsize=8)
 def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
-    """Return what finds *secrets*, the longest first: one may hold another."""
+    """Return a pattern that finds *secrets*, the longest first: one may contain another."""
     found = "|".join(map(_token, sorted(secrets, key=len, reverse=True)))
     return re.compile(found) if found else None
 
@@ -114,7 +114,7 @@ def _values(settings: BaseSettings, name: str) -> Iterator[str]:
 def _secrets_of(url: str) -> set[str]:
     """Return the password in *url*, and the longer values of its query."""
     _, netloc, _, query = _parts(url)
-    if not netloc:  # no address: what is secret in it cannot be told
+    if not netloc:  # not a URL: any part of it may be secret
         return {url}
     found = _spellings(netloc.rpartition("@")[0].partition(":")[2])
     for part in query.split("&"):
@@ -132,7 +132,7 @@ def _parts(url: str) -> tuple[str, str, str, str]:
 
 
 def _spellings(value: str) -> set[str]:
-    """Return *value*, of an address, as different programs write it."""
+    """Return *value*, a part of a URL, in the spellings that different programs use."""
     plain = {unquote(value), unquote_plus(value)}
     quoted = {spell(each) for each in plain for spell in (quote, quote_plus, _quote_all)}
     return {value, safe_url_string(value), *plain, *quoted}

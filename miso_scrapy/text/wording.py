@@ -6,12 +6,12 @@ from datetime import timedelta
 
 
 def count(number: int, noun: str) -> str:
-    """Return ``1 message``, ``2 messages``."""
+    """Return *number* with *noun*, in the plural if needed: ``1 message``, ``2 messages``."""
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def spell(time: timedelta) -> str:
-    """Return *time* in words, in the unit that fits."""
+    """Return *time* in words, in minutes, hours or days."""
     minutes = time // timedelta(minutes=1)
     if minutes < 120:
         return f"{minutes} min"
