@@ -1,4 +1,4 @@
-"""The filed document: where a snapshot is filed, and the bytes that are filed there."""
+"""Filed documents: the key of a snapshot in the archive, and the bytes under that key."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ROOT = f"sourcing/{DATASET}"
 
 
 class UnreadableDocument(ValueError):
-    """Bytes in the archive that are no filed document.
+    """Raised for bytes in the archive that are not a filed document.
 
-    *kind* is the same text for the same fault, where *message* tells of these bytes.
+    *message* describes the fault in these bytes. *kind* is the same text for the same fault.
     """
 
     def __init__(self, message: str, kind: str = "") -> None:
@@ -27,7 +27,7 @@ class UnreadableDocument(ValueError):
 
 
 def key_of(identifier: str) -> str:
-    """Return the key that *identifier* is filed under, in S3 or below the data directory.
+    """Return the key under which *identifier* is filed, in S3 or below the data directory.
 
     ``sourcing/miso_realtime_total_load/2025/12/05/realtime_total_load_20251205_120000.json.gz``:
     the candidate's date and time, in UTC.
@@ -45,7 +45,7 @@ def collection_metadata(
     body_size: int,
     covered: bool,
 ) -> dict[str, Any]:
-    """Return what the archive says of how a snapshot was collected."""
+    """Return the ``collection_metadata`` of a snapshot: when, from where and for what."""
     return {
         "collected_at": collected_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "source_url": source_url,
@@ -60,16 +60,16 @@ def collection_metadata(
 
 
 def pack(data: Any, metadata: dict[str, Any]) -> bytes:
-    """Return the gzipped document: the same document, the same bytes (no time, no name in them)."""
+    """Return the gzipped document. Equal documents give equal bytes: gzip's header has no time."""
     document = {"data": data, "collection_metadata": metadata}
-    # wbits=31 is gzip with a header that holds neither a time nor a name.
+    # wbits=31 is gzip with neither a time nor a file name in the header.
     return zlib.compress(compact_json(document), 6, wbits=31)
 
 
 def _gunzip(body: bytes) -> bytes:
-    """Return what is in *body*, gzip: half the time of the gzip module, in Python.
+    """Return *body* decompressed, in half the time of the gzip module, which is written in Python.
 
-    Like gzip itself it takes several members, one after the other, and zeros behind them.
+    Like gzip itself, accept several members in a row, and zeros after them.
     """
     members: list[bytes] = []
     while body or not members:
@@ -86,7 +86,7 @@ def _gunzip(body: bytes) -> bytes:
 
 
 def unpack(body: bytes, *, loads: Callable[[bytes], Any] = json.loads) -> dict[str, Any]:
-    """Return the document in *body*, whole, as *loads* reads its JSON. Raises UnreadableDocument."""
+    """Return the document in *body*; *loads* parses its JSON. Raises UnreadableDocument."""
     text = _gunzip(body)
     try:
         document = loads(text)

@@ -2,7 +2,7 @@
 
 ``sourcing/miso_realtime_total_load/archive.json`` holds ``{"id": "...", "kind": "real"}``. It is written
 once, with the archive's first snapshot, and moves with the archive. An archive that has files but no
-identity is of an earlier version, or made by hand: it is a real one.
+identity was made by an earlier version, or by hand. Its kind is real.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KEY = f"{ROOT}/archive.json"
 
 
 class Kind(StrEnum):
-    """What the snapshots of an archive are; it has those of one kind only."""
+    """The kind of the snapshots in an archive, which is the same for all of them."""
 
     REAL = "real"
     SIMULATED = "simulated"
@@ -29,23 +29,23 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells one archive from another, wherever it lies."""
+    """The id and the kind of an archive; they do not change when the archive is moved."""
 
     id: str
     kind: Kind
 
     @classmethod
     def new(cls, kind: Kind) -> Identity:
-        """Return an identity that no archive has yet."""
+        """Return an identity with a new, unique id."""
         return cls(uuid.uuid4().hex, kind)
 
     def dump(self) -> bytes:
-        """Return the content of its file."""
+        """Return the content of the identity's file."""
         return json.dumps({"id": self.id, "kind": self.kind}).encode() + b"\n"
 
 
 class WrongArchive(StoreUnavailable):
-    """The run and the archive do not belong together; the message says, in one line, what to do."""
+    """Raised if a run must not use an archive; the message says, in one line, what to do."""
 
 
 def kind_of(data: Any) -> Kind:
@@ -54,10 +54,10 @@ def kind_of(data: Any) -> Kind:
 
 
 def read_identity(store: Store) -> Identity | None:
-    """Return the identity of the archive in *store*.
+    """Return the identity of the archive in *store*, or None if it has none.
 
-    None if there is none, or if the store does not say whether there is one: without
-    ``s3:ListBucket`` a missing object is a refused one. Raises StoreUnavailable.
+    Also return None if access is denied: without ``s3:ListBucket``, S3 answers 403 for a missing
+    object. Raises StoreUnavailable.
     """
     try:
         body = store.get(KEY)
@@ -73,28 +73,29 @@ def archive_kind(store: Store) -> Kind:
 
 
 def identify(store: Store, kind: Kind) -> Identity:
-    """Return the identity of the archive in *store*; an archive without one gets one of *kind*.
+    """Return the identity of the archive in *store*; give it one of *kind* if it has none.
 
-    The store takes only the first, so that workers that start at once agree. Raises WrongArchive for
-    simulated snapshots among files without an identity, and StoreUnavailable.
+    The store keeps only the first one, so workers that start at the same time agree. Raises
+    WrongArchive if *kind* is simulated and there are snapshots without an identity, and
+    StoreUnavailable.
     """
     if found := read_identity(store):
         return found
     if kind == Kind.SIMULATED and _has_snapshots(store):
-        if found := read_identity(store):  # it and they are another worker's, since the look above
+        if found := read_identity(store):  # another worker has written both meanwhile
             return found
         raise wrong_kind(store, kind)
     made = Identity.new(kind)
     if store.put(KEY, made.dump(), {}).created:
         return made
-    body = store.get(KEY)  # another worker's; or ours, and the store's answer was cut off
+    body = store.get(KEY)  # another worker's; or ours, if the store's response was cut off
     if body is None:
         raise StoreUnavailable(f"{store.locate(KEY)} was removed; run the same range again")
     return _parsed(store, body)
 
 
 def wrong_kind(store: Store, kind: Kind) -> WrongArchive:
-    """Return the refusal of a snapshot of *kind* by the archive in *store*."""
+    """Return the error for a snapshot of *kind* that the archive in *store* must not contain."""
     own = Kind.REAL if kind == Kind.SIMULATED else Kind.SIMULATED
     return WrongArchive(
         f"a {kind} snapshot is not filed in {store.locate(ROOT)}, which holds {own} ones; check "
@@ -105,7 +106,7 @@ def wrong_kind(store: Store, kind: Kind) -> WrongArchive:
 def _has_snapshots(store: Store) -> bool:
     try:
         return any(entry.key.endswith(".json.gz") for entry in store.entries(ROOT))
-    except AccessDenied:  # a writer need not be allowed to list
+    except AccessDenied:  # a writer needs no permission to list
         return False
 
 

@@ -1,7 +1,7 @@
-"""The quarantine: bodies that could not be filed, kept as they came, once each.
+"""The quarantine: bodies that could not be filed, kept unchanged, once each.
 
-``sourcing/miso_realtime_total_load/quarantine/{YYYY}/{MM}/{DD}/{md5}.gz``: the day it was first
-collected (UTC), and the MD5 of the body. Why it is there stands beside it.
+``sourcing/miso_realtime_total_load/quarantine/{YYYY}/{MM}/{DD}/{md5}.gz``: the day on which the body
+was first collected (UTC), and its MD5. The reason is stored beside it, as metadata.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ QUARANTINE = f"{ROOT}/quarantine"
 
 
 def hash_of(body: bytes) -> str:
-    """Return the name a body is kept under."""
+    """Return the name under which *body* is kept."""
     return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
@@ -30,7 +30,7 @@ def keep(
     collected_at: datetime,
     source_url: str,
 ) -> str:
-    """Keep *body*, and beside it *reason* and what it was fetched for; return its key.
+    """Keep *body*, with *reason* and the candidate it was fetched for beside it; return its key.
 
     Raises StoreUnavailable.
     """
@@ -42,19 +42,19 @@ def keep(
         "collected-at": day.isoformat(),
         "source-url": source_url,
     }
-    # S3's metadata are headers: ASCII, one line, 2 KB in all.
+    # S3 sends metadata as headers: ASCII, one line each, 2 KB in all.
     note = {name: _ascii(text)[:500] for name, text in note.items()}
     store.put(key, gzip.compress(body, mtime=0), note, sidecar=True)
     return key
 
 
 def is_body(key: str) -> bool:
-    """Return whether *key* is that of a body, not of what stands beside it."""
+    """Return whether *key* is the key of a body, not of the metadata beside it."""
     return key.endswith(".gz")
 
 
 def hash_in(key: str) -> str:
-    """Return the hash that *key* names."""
+    """Return the hash in *key*."""
     return key.rpartition("/")[2].removesuffix(".gz")
 
 

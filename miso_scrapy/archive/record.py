@@ -1,4 +1,4 @@
-"""From bytes in the archive to the record of what was filed."""
+"""The record of a filed snapshot, and how to read it from the archive."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from miso_scrapy.text.masking import masked_url
 
 @dataclass
 class Filed:
-    """The record of what was filed: small enough for a job's item list."""
+    """The record of a filed snapshot: small enough for a job's list of items."""
 
     identifier: str
-    """The name it is filed under: ``realtime_total_load_20251205_120000.json``."""
+    """The name under which it is filed: ``realtime_total_load_20251205_120000.json``."""
     location: str
     """``s3://bucket/key``, or the path of the file."""
     fingerprint: str
     """MD5 of the snapshot's canonical JSON."""
     ref_id: str
-    """The interval the snapshot is of, ISO 8601 in UTC."""
+    """The snapshot's interval, ISO 8601 in UTC."""
     candidate: str
     """The candidate, ISO 8601 in UTC."""
     collected_at: str
     source_url: str
     covered: bool
     etag: str
-    """The store's own tag of the stored bytes."""
+    """The store's ETag of the stored bytes."""
     size: int
-    """Bytes stored, gzipped."""
+    """Size of the stored file, gzipped, in bytes."""
     body_size: int
-    """Bytes of the answer."""
+    """Size of the response's body, in bytes."""
     adopted: bool = False
-    """Whether the file was there already, unknown to the registry."""
+    """Whether the file was in the archive already, but not in the registry."""
     also: str = ""
-    """Another candidate of this content, whose worker finished the work of a dead one."""
+    """Another candidate of this content: its worker stored the file in place of a dead worker."""
 
 
 def identifier_in(key: str) -> str | None:
-    """Return the identifier that *key* is of, or None for a key that no candidate is filed under."""
+    """Return the identifier that is filed under *key*, or None if *key* is not a snapshot's."""
     identifier = key.rpartition("/")[2].removesuffix(".gz")
     try:
         candidate_of(identifier)
@@ -54,8 +54,7 @@ def identifier_in(key: str) -> str | None:
 def filed_from(identifier: str, location: str, body: bytes) -> Filed:
     """Return the record of a file that is in the archive already, from its *body*.
 
-    Its fingerprint is computed, not believed: it is that of the data which are there. Raises
-    UnreadableDocument.
+    The fingerprint is computed from the data in the file. Raises UnreadableDocument.
     """
     document = unpack(body)
     data, metadata = document["data"], document["collection_metadata"]
