@@ -1,1 +1,1 @@
-"""Connections: the store, the registry and the turns that the settings name."""
+"""Connections to the store, the registry and the feed's turns that the settings configure."""

@@ -1,4 +1,4 @@
-"""Which archive a registry belongs to: what it remembers is compared with the archive's identity."""
+"""Check which archive a registry belongs to: it stores the id of the archive's identity."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from miso_scrapy.registry.client import Registry
 
 _SAMPLE = 10
-"""How many registrations of an earlier version are looked for in the archive."""
+"""How many registrations to look up in the archive if the registry has no archive's id."""
 
 
 def wrong_archive(where: str, store: Store) -> WrongArchive:
-    """Return the refusal of the archive in *store* by the registry at *where*."""
+    """Return the error for a registry, at *where*, of another archive than the one in *store*."""
     return WrongArchive(
         f"the registry {where} belongs to another archive than {store.locate(ROOT)}; set another "
         "ENVIRONMENT or REDIS_DB, or run scrapy reindex to rebuild the registry from this archive"
@@ -27,12 +27,13 @@ def wrong_archive(where: str, store: Store) -> WrongArchive:
 
 
 async def compare(registry: Registry, store: Store) -> Identity | None:
-    """Return the identity of the archive in *store*, once it is certain that *registry* is its own.
+    """Check that *registry* belongs to the archive in *store*; return the archive's identity, if any.
 
-    A registry that remembers no archive yet is bound to this one; while the archive has no identity,
-    that waits for :func:`bind`. Raises WrongArchive, RegistryUnavailable and StoreUnavailable.
+    A registry that has no archive's id yet is bound to this archive. While the archive has no
+    identity, it is not bound: call :func:`bind` later. Raises WrongArchive, RegistryUnavailable and
+    StoreUnavailable.
     """
-    # The registry is asked first: what it remembers was in the archive before.
+    # Read the registry first: whatever it contains was in the archive before.
     remembered = await registry.archive()
     identity = await asyncio.to_thread(read_identity, store)
     if remembered is None:  # new, or of an earlier version
@@ -47,13 +48,13 @@ async def compare(registry: Registry, store: Store) -> Identity | None:
 
 
 async def bind(registry: Registry, store: Store, identity: Identity) -> None:
-    """Let *registry* remember the archive. Raises WrongArchive if it remembers another one."""
+    """Store the archive's id in *registry*. Raises WrongArchive if it has another archive's."""
     if not await registry.bind(identity.id):
         raise wrong_archive(registry.where, store)
 
 
 async def rebind(registry: Registry, store: Store) -> None:
-    """Make *registry* that of the archive in *store*; forget what it says of another one.
+    """Bind *registry* to the archive in *store*; delete its entries about another archive.
 
     Raises RegistryUnavailable while other workers use it, and what :func:`compare` raises.
     """
@@ -65,7 +66,7 @@ async def rebind(registry: Registry, store: Store) -> None:
 
 
 def _holds_any(store: Store, registered: Iterable[tuple[str, str]]) -> bool:
-    """Return whether one of the (identifier, fingerprint) is filed in *store*."""
+    """Return whether one of the (identifier, fingerprint) pairs is filed in *store*."""
     for identifier, fingerprint in registered:
         key = key_of(identifier)
         try:

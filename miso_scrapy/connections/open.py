@@ -1,4 +1,4 @@
-"""Open what the settings name: the store and the registry."""
+"""Open the store, the registry and the feed's turns that the settings configure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def open_store(settings: BaseSettings, options: Options, *, to_write: bool = True) -> Store:
-    """Return the store that the settings name, once it answers. Raises StoreUnavailable."""
+    """Return the store that the settings configure, checked. Raises StoreUnavailable."""
     store: Store
     if options.s3_bucket:
         from miso_scrapy.store.s3 import S3Store  # boto3 takes a while to import
@@ -34,7 +34,7 @@ def open_store(settings: BaseSettings, options: Options, *, to_write: bool = Tru
 
 
 def connect_registry(options: Options, url: str) -> Registry:
-    """Return the registry at *url*, which need not answer yet. Raises RegistryUnavailable."""
+    """Return the registry at *url*, without connecting to it yet. Raises RegistryUnavailable."""
     from miso_scrapy.registry.client import Registry  # redis takes a while to import
 
     return Registry.connect(
@@ -46,8 +46,10 @@ def connect_registry(options: Options, url: str) -> Registry:
 
 
 def feed_turns(options: Options, registry: Registry | None, *, fresh: bool = False) -> Turns:
-    """Return the turns at the feed: those of all who share *registry*, if it is a server that the
-    settings name; else those of MISO_DATA_DIR. *fresh*: see Turns.
+    """Return the turns at the feed. *fresh*: see Turns.
+
+    If the settings name a Redis server, all who use *registry* share the turns. Otherwise, all runs
+    with the same MISO_DATA_DIR share them.
     """
     from miso_scrapy.registry.feed_turns import DirectoryTurns, RedisTurns
 
@@ -59,7 +61,7 @@ def feed_turns(options: Options, registry: Registry | None, *, fresh: bool = Fal
 
 @asynccontextmanager
 async def open_registry(options: Options) -> AsyncIterator[Registry]:
-    """Yield the registry that the settings name, or an embedded one, once it answers.
+    """Open and yield the registry that the settings name, or an embedded one.
 
     Raises RegistryUnavailable.
     """
@@ -71,7 +73,7 @@ async def open_registry(options: Options) -> AsyncIterator[Registry]:
         url = await asyncio.to_thread(embedded.start)
     registry = connect_registry(options, url)
     if embedded:
-        registry.where = f"embedded in {embedded.directory}"  # its URL holds for this process only
+        registry.where = f"embedded in {embedded.directory}"  # the URL is this process's only
     try:
         await registry.open(alone=embedded is not None)
         yield registry
