@@ -1,4 +1,4 @@
-"""The registry as its users see it: one method per step, on Redis, without blocking."""
+"""The client of the registry: one method per step, on Redis, for asyncio."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from miso_scrapy.archive.document import DATA_TYPE
 from miso_scrapy.registry import steps
 
 _SETTLE_AT_ONCE = 100
-# How the names of what is registered of an archive begin; the others are not about its files.
+# The prefixes of keys about the files of the archive. Other keys are not about its files.
 _REGISTRATIONS = (f"{DATA_TYPE}_", "md5:", "home:")
 
 T = TypeVar("T")
 
 
 class RegistryUnavailable(Exception):
-    """The registry does not answer; the message says, in one line, what to do."""
+    """Raised if the registry cannot be used; the message says, in one line, what to do."""
 
 
 class RegistryInUse(RegistryUnavailable):
-    """The embedded registry serves another run, which is alive."""
+    """Raised if the embedded registry is in use by another run, which is alive."""
 
 
 class Step(StrEnum):
-    """What came of a step. registry/steps.py says what each means."""
+    """The result of a step. See registry/steps.py for the meaning of each."""
 
     CLAIMED = "claimed"
     FOREIGN = "foreign"
@@ -51,7 +51,7 @@ class Step(StrEnum):
 class Claim(NamedTuple):
     """A lease on a candidate, or on the home of its content.
 
-    The token belongs to the claim: whoever claims again, even the same worker, gets another one.
+    Each claim has its own token: a later claim, even by the same worker, has another one.
     """
 
     identifier: str
@@ -73,7 +73,7 @@ class Registry:
         self._quarantine = f"{prefix}quarantine"
         self._archive = f"{prefix}archive"
         self._bound_to = ""
-        """The id of the worker's archive, once the registry remembers it."""
+        """The id of the worker's archive, once the registry has stored it."""
         self._alone = False
         self._lost: RegistryUnavailable | None = None
         self._ttl = int(ttl * 1000)
@@ -112,19 +112,19 @@ class Registry:
         return cls(redis, f"{parts.scheme}://{host}{parts.path}", prefix, ttl, lease)
 
     async def open(self, *, alone: bool = False) -> None:
-        """Make sure that the registry answers, and keep this worker's claims alive from now on.
+        """Check that the registry answers, and start to renew this worker's claims.
 
-        *alone*: no other worker can be using it, so that every claim in it is abandoned.
+        *alone*: no other worker can be using the registry, so every claim in it is abandoned.
         """
         self._alone = alone
         async with self._explained():
-            # Two connections: one candidate's content and the next one's claim go at the same time,
-            # and whoever had to connect first would be overtaken.
+            # Open two connections: hold() of one candidate and claim() of the next are sent at the
+            # same time. If one of them had to connect first, the other would overtake it.
             await asyncio.gather(self._redis.ping(), self._redis.ping())
         self._renewing = asyncio.create_task(self._keep_renewing())
 
     async def close(self) -> None:
-        """Let go of the connections; claims that are left run out by themselves."""
+        """Close the connections. Claims that are left expire by themselves."""
         if self._renewing:
             self._renewing.cancel()
         await self._redis.aclose()
@@ -132,14 +132,14 @@ class Registry:
     async def claim(
         self, identifier: str, *, force: bool = False, insist: bool = False
     ) -> tuple[Step, str]:
-        """Claim a candidate: CLAIMED, or REGISTERED, HELD or ABANDONED, as it was.
+        """Claim a candidate: return CLAIMED, or its state: REGISTERED, HELD or ABANDONED.
 
-        With CLAIMED comes the token of the claim, else "". *insist* on an abandoned candidate that
-        could not be settled. FOREIGN: the registry belongs to an archive that this worker has not
-        bound it to.
+        The second value is the token of the claim with CLAIMED, and "" otherwise. *insist* claims
+        an abandoned candidate that could not be settled. FOREIGN is returned if the registry belongs
+        to an archive to which this worker has not bound it.
         """
         claim = Claim(identifier, f"{self._worker}:{next(self._serial)}")
-        self._held.add(claim)  # now: a stop may come before the answer
+        self._held.add(claim)  # already here: a stop may come before the answer
         (step, *_) = await self._run(
             self._claim,
             [self._key(identifier), self._claims],
@@ -148,16 +148,17 @@ class Registry:
         if step != Step.CLAIMED:
             self._held.discard(claim)
             return Step(step), ""
-        self._held.add(claim)  # again: an earlier claim's commit may have ended meanwhile
+        self._held.add(claim)  # again: an earlier claim's commit may have removed it
         return Step.CLAIMED, claim.token
 
     async def hold(
         self, identifier: str, token: str, fingerprint: str, *, force: bool = False
     ) -> tuple[Step, str]:
-        """Bring the content into the claim that has *token*: STORE, DUPLICATE, HELD or LOST.
+        """Add the content to the claim that has *token*: return STORE, DUPLICATE, HELD or LOST.
 
-        With it comes the identifier that the step is about: the one to store the content under, the
-        one it is stored under, or the one that another claim's holder is storing it under.
+        The second value is an identifier: with STORE, the one to store the content under; with
+        DUPLICATE, the one it is stored under; with HELD, the one that another worker is storing it
+        under. It is "" with LOST.
         """
         (step, *about) = await self._run(
             self._hold,
@@ -178,9 +179,9 @@ class Registry:
     async def commit(
         self, home: str, fingerprint: str, message: str = "", *, candidate: str | None = None
     ) -> None:
-        """Register what the store holds under *home*, and owe *message*, in one atomic step.
+        """Register the file under *home*, and add *message* to the outbox, in one atomic step.
 
-        *candidate* is registered with it, where its content was stored under another's name.
+        *candidate* is registered too, if its content was stored under the name of another one.
         """
         candidate = candidate or home
         await self._run(
@@ -195,17 +196,19 @@ class Registry:
             ],
             [home, candidate, fingerprint, self._ttl, message, self._prefix],
         )
-        # The step has ended the claims on both, whoever had them.
+        # The step has ended all claims on both, also those of other workers.
         self._held = {claim for claim in self._held if claim.identifier not in (home, candidate)}
 
     async def release(self, claim: Claim) -> None:
-        """Free a candidate that this worker settles and for which nothing is stored."""
+        """Free a candidate that this worker has settled and for which there is no file."""
         self._held.discard(claim)
         await self._run(self._release, [self._claims], claim)
 
     async def leave(self, *claims: Claim) -> None:
-        """Give up these claims, or all that are left: freed where nothing can have been stored, else
-        left for the next run to settle, at once.
+        """Give up *claims*, or all that are left.
+
+        A claim is freed if nothing can have been stored for it. Otherwise its lease ends now, and the
+        next run settles it.
         """
         left = self._held.intersection(claims) if claims else self._held.copy()
         self._held -= left
@@ -213,7 +216,7 @@ class Registry:
             await self._run(self._leave, [self._claims], _flat(left))
 
     async def take_expired(self) -> AsyncIterator[Claim]:
-        """Take over claims with content whose workers are gone, and yield them, to be settled."""
+        """Take over the claims with content of dead workers, and yield them to be settled."""
         token = f"{self._worker}:{next(self._serial)}"
         scope = "all" if self._alone and not self._held else "expired"
         while True:
@@ -228,15 +231,15 @@ class Registry:
                 return
 
     async def stored_as(self, fingerprint: str) -> str | None:
-        """Return the identifier that a content is stored under, or None."""
+        """Return the identifier under which a content is stored, or None."""
         async with self._explained():
             identifier = await self._redis.get(self._key(f"md5:{fingerprint}"))
         return None if identifier is None else str(identifier)
 
     async def restore(self, files: Iterable[tuple[str, str, str]]) -> None:
-        """Register what the archive holds: (identifier, fingerprint, message or "") of each file.
+        """Register files of the archive: (identifier, fingerprint, message or "") of each.
 
-        What is registered already stays as it is: a run at work knows better.
+        Existing registrations are kept: those of a run at work are newer.
         """
         async with self._explained(), self._redis.pipeline(transaction=True) as pipeline:
             for identifier, fingerprint, message in files:
@@ -255,13 +258,13 @@ class Registry:
         return {name for name, value in zip(identifiers, found, strict=True) if value is None}
 
     async def archive(self) -> str | None:
-        """Return the id of the archive that the registry belongs to, or None while there is none."""
+        """Return the id of the archive that the registry belongs to, or None if it has none yet."""
         async with self._explained():
             remembered = await self._redis.get(self._archive)
         return None if remembered is None else str(remembered)
 
     async def bind(self, archive: str) -> bool:
-        """Remember the id of the archive; False if the registry belongs to another one."""
+        """Store the id of the archive; return False if the registry belongs to another one."""
         async with self._explained():
             await self._redis.set(self._archive, archive, nx=True)
         if await self.archive() != archive:
@@ -270,7 +273,7 @@ class Registry:
         return True
 
     async def registered(self, number: int) -> list[tuple[str, str]]:
-        """Return (identifier, fingerprint) of at most *number* files that are registered."""
+        """Return (identifier, fingerprint) of at most *number* registered files."""
         found: list[tuple[str, str]] = []
         start = self._key("md5:")
         async with self._explained():
@@ -282,9 +285,9 @@ class Registry:
         return found
 
     async def forget(self) -> None:
-        """Forget the archive and what is registered, so that another archive can be bound.
+        """Delete the archive's id and the registrations, so that another archive can be bound.
 
-        What is owed stays owed: it is about files that are there. Raises RegistryUnavailable if
+        The outbox is kept: its messages are about files that exist. Raises RegistryUnavailable if
         another worker has a claim.
         """
         (step, *_) = await self._run(
@@ -302,32 +305,32 @@ class Registry:
                     await self._redis.unlink(name)
 
     async def quarantine(self, name: str) -> None:
-        """Remember that the body *name* is kept."""
+        """Record that the body *name* is in quarantine."""
         async with self._explained():
             await self._redis.sadd(self._quarantine, name)
 
     async def forget_quarantine(self) -> None:
-        """Forget all that is kept: it is about to be read from the store."""
+        """Delete the record of all bodies, before it is read again from the store."""
         async with self._explained():
             await self._redis.delete(self._quarantine)
 
     async def unquarantine(self, name: str) -> None:
-        """Forget the body *name*: it is filed."""
+        """Delete the record of the body *name*, which is filed now."""
         async with self._explained():
             await self._redis.srem(self._quarantine, name)
 
     async def is_quarantined(self, name: str) -> bool:
-        """Return whether the body *name* is kept already."""
+        """Return whether the body *name* is in quarantine."""
         async with self._explained():
             return bool(await self._redis.sismember(self._quarantine, name))
 
     async def quarantined(self) -> int:
-        """Return how many bodies are kept."""
+        """Return how many bodies are in quarantine."""
         async with self._explained():
             return int(await self._redis.scard(self._quarantine))
 
     async def owed(self) -> int:
-        """Return how many messages wait in the outbox."""
+        """Return how many messages are in the outbox."""
         async with self._explained():
             return int(await self._redis.hlen(self._outbox))
 
@@ -337,18 +340,20 @@ class Registry:
             return int(await self._redis.hlen(self._claims))
 
     async def outbox(self) -> AsyncIterator[tuple[str, str]]:
-        """Yield the identifier and message of all that is owed, without loading it all at once."""
+        """Yield the identifier and text of each message, without loading all of them at once."""
         async with self._explained():
             async for identifier, message in self._redis.hscan_iter(self._outbox, count=100):
                 yield identifier, message
 
     async def sent(self, identifier: str, message: str) -> None:
-        """Take a message that the broker has acknowledged out of the outbox."""
+        """Remove from the outbox a message that the broker has acknowledged."""
         await self._run(self._sent, [self._outbox], [identifier, message])
 
     async def transact(self, step: Callable[..., Awaitable[T]], *names: str) -> T:
-        """Await *step*, with a pipeline that watches the keys *names*, and with these keys, until
-        nobody has changed one of them before its writes took place; return what it returned.
+        """Await *step* in an optimistic transaction on the keys *names*, and return its result.
+
+        *step* gets a pipeline that watches the keys, and the keys. It is called again if another
+        client changes one of them before its writes take place.
         """
         keys = [self._key(name) for name in names]
         async with self._explained():
@@ -369,12 +374,12 @@ class Registry:
         while True:
             await asyncio.sleep(self._lease / 3000)
             if self._held:
-                with contextlib.suppress(RedisError, OSError):  # the next step will tell
+                with contextlib.suppress(RedisError, OSError):  # the next step reports it
                     await self._renew(keys=[self._claims], args=[self._lease, *_flat(self._held)])
 
     @asynccontextmanager
     async def _explained(self) -> AsyncIterator[None]:
-        if self._lost:  # it was waited for once, with retries
+        if self._lost:  # waiting once, with retries, is enough
             raise self._lost
         try:
             yield

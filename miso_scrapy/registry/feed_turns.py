@@ -1,10 +1,10 @@
-"""Where those who share the limit keep the feed's turn, answer and hold-off.
+"""Storage of the feed's turn, answer and hold-off, for all who share the limit.
 
-With Redis, in three keys, by the clock of Redis, each change in one transaction: whoever reads a
-state that somebody else changes meanwhile starts again. Without Redis, in a file below
-MISO_DATA_DIR, under a lock, so that a run need not end before `scrapy check` can see its answer.
+With Redis, they are in three keys, by the clock of Redis. Each change is one transaction, which starts
+again if another worker changes the state meanwhile. Without Redis, they are in a file below
+MISO_DATA_DIR, under a lock, so that `scrapy check` can use the answer of a run that has not ended.
 
-A kill between two changes costs an interval at most: the turn is taken before the request is sent,
+A kill between two changes costs one interval at most: the turn is taken before the request is sent,
 and stays taken.
 """
 
@@ -43,10 +43,10 @@ _DAY = 86400
 
 
 class Turns(ABC):
-    """The limit on one link. *interval* in seconds.
+    """The limit on requests to one link. *interval* is in seconds.
 
-    *fresh*: an answer to a request before the first call does not count. Every method raises
-    RegistryUnavailable.
+    *fresh*: do not use an answer to a request that was sent before the first call. Every method
+    raises RegistryUnavailable.
     """
 
     def __init__(self, url: str, interval: float, *, fresh: bool = False) -> None:
@@ -57,7 +57,7 @@ class Turns(ABC):
         self._since = 0.0
 
     async def ask(self) -> Turn | Shared | Wait:
-        """Take the turn, if it is free; else return the answer that is there, or how long to wait."""
+        """Take the turn if it is free; otherwise return the shared answer, or how long to wait."""
 
         def decide(state: FeedState, now: Now) -> tuple[FeedState, Turn | Shared | Wait]:
             if self._fresh:
@@ -71,16 +71,16 @@ class Turns(ABC):
         await self._change(lambda state, now: (finish(state, now, turn, answer), None))
 
     async def hold_off(self, seconds: float) -> None:
-        """Let nobody ask for so many *seconds*."""
+        """Allow no request for *seconds*."""
         await self._change(lambda state, now: (hold_off(state, now, seconds), None))
 
     @abstractmethod
     async def _change(self, decide: Decision[T]) -> T:
-        """Replace the state by what *decide* makes of it, atomically."""
+        """Replace the state by the one that *decide* returns, atomically; return its result."""
 
 
 class RedisTurns(Turns):
-    """The limit of all who share a Redis."""
+    """The limit for all who share a registry in Redis."""
 
     def __init__(
         self, registry: Registry, url: str, interval: float, *, fresh: bool = False
@@ -101,7 +101,7 @@ class RedisTurns(Turns):
             after, result = decide(before, Now(now, now))
             pipeline.multi()
             if after.turn is not None and after.turn != before.turn:
-                # For longer than any interval: another worker's may be longer than ours.
+                # Keep it longer than our interval: another worker's may be longer.
                 pipeline.set(turn, repr(after.turn), px=_ms(max(_DAY, 2 * self.interval)))
             if after.answer is None and before.answer is not None:
                 pipeline.delete(answer)
@@ -117,7 +117,7 @@ class RedisTurns(Turns):
 
 
 class DirectoryTurns(Turns):
-    """The limit of all runs without Redis that have one data directory."""
+    """The limit for all runs without Redis that use the same data directory."""
 
     def __init__(self, directory: Path, url: str, interval: float, *, fresh: bool = False) -> None:
         super().__init__(url, interval, fresh=fresh)
@@ -131,25 +131,24 @@ class DirectoryTurns(Turns):
         try:
             before = self._read()
             after, result = decide(before, _now())
-            if after == before:  # no lock: a feed without a limit leaves no file
+            if after == before:  # no lock: without a limit there is no file
                 return result
             self._directory.mkdir(parents=True, exist_ok=True)
             with (self._directory / "lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)  # given back when it is closed, by a kill too
+                fcntl.flock(lock, fcntl.LOCK_EX)  # released when it is closed, by a kill too
                 after, result = decide(self._read(), _now())
                 self._write(after)
                 return result
         except OSError as error:
             raise RegistryUnavailable(
-                f"{self._directory} cannot be written to: {error.strerror}; check MISO_DATA_DIR"
+                f"{self._directory} cannot be written to: {error.strerror}; check MISO_DATA_DIR, its "
+                "permissions and the free space"
             ) from error
 
     def _read(self) -> FeedState:
         try:
             kept = json.loads(self._path.read_text())
-            if (
-                kept["clock"] != _CLOCK
-            ):  # another machine, or started anew: its turn is of unknown age
+            if kept["clock"] != _CLOCK:  # another machine, or a restart: the turn's age is unknown
                 return FeedState(math.inf, kept["not_before"])
             answer = kept["answer"] and Answer.from_json(kept["answer"])
             return FeedState(kept["turn"], kept["not_before"], answer)
@@ -171,7 +170,7 @@ class DirectoryTurns(Turns):
 
 
 def _clock() -> str:
-    """Return a name for the monotonic clock of this machine since it was started."""
+    """Return a name for this machine's monotonic clock; on Linux, it changes with each start."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:  # not Linux
@@ -182,7 +181,7 @@ _CLOCK = _clock()
 
 
 def _now() -> Now:
-    """Return the time. The monotonic clock is the same for all processes, and cannot be set."""
+    """Return the current time. All processes share the monotonic clock, which cannot be set."""
     return Now(time.monotonic(), time.time())
 
 

@@ -1,53 +1,55 @@
-"""The state machine of a candidate, and its steps, each one atomic in Redis.
+"""The state machine of a candidate, and its steps: Lua scripts, each one atomic in Redis.
 
-Redis runs a script whole or not at all, and nothing in between, so a worker can be killed *between*
-two steps but never *within* one. This file says why that loses nothing.
+Redis runs a script completely or not at all, and runs nothing else meanwhile. So a worker can be
+killed *between* two steps but never *within* one. This file explains why no data are lost then.
 
 Keys, all below ``{environment}:{dgroup}:``
 
     {identifier}         string  the candidate's fingerprint: it is REGISTERED
     md5:{fingerprint}    string  the identifier under which that content is stored
     home:{fingerprint}   string  the identifier under which that content is about to be stored
-    claims               hash    identifier -> who is at work on it, until when, with which content
+    claims               hash    identifier -> the claim's token, deadline and content, if known
     outbox               hash    identifier -> the message that is still to be sent
-    quarantine           set     the hashes of the bodies that are kept unfiled (no part of the machine)
-    archive              string  the id of the archive that all this is about (no part of the machine)
+    quarantine           set     the hashes of the bodies in quarantine (not part of the machine)
+    archive              string  the id of the registry's archive (not part of the machine)
 
-States of a candidate (what the keys hold), who moves it on, and what a kill leaves
+States of a candidate (the keys that exist), the worker that takes each step, and the effect of a kill
 
     FREE        nothing.
        | claim        a worker that wants to fetch it
     CLAIMED     a claim without content.
-       |              killed here: nothing was stored. The lease runs out; the next run frees it.
+       |              killed here: nothing was stored. The lease expires; the next run frees it.
        | hold         the same worker, once it knows the content. If that content is stored already,
-       |              the candidate becomes REGISTERED in this very step, as a duplicate.
+       |              the candidate becomes REGISTERED in the same step, as a duplicate.
     STORING     a claim with content; home names the one identifier this content may be stored under.
-       |              killed here: the file is there, whole, or it is not (the store sees to that).
-       |              The next run looks: there, it commits on behalf of the dead (so the file is
-       |              registered and announced); not there, it frees the candidate. Where the store
-       |              does not tell, the claim stays for a run that is told.
+       |              killed here: the file is either complete or absent (the store ensures that).
+       |              The next run reads the store. If the file is there, the run commits it in place
+       |              of the dead worker (so the file is registered and announced). If it is not
+       |              there, the run frees the candidate. If the store denies access, the claim
+       |              stays for a later run that has access.
        | commit       the same worker, after the store has confirmed the file
     REGISTERED  identifier and md5; with Kafka, its message in the outbox, written in the same step.
-       |              killed here: the message waits; the next run sends it first.
-       | sent         whoever has the broker's acknowledgement
+       |              killed here: the message stays in the outbox; the next run sends it first.
+       | sent         any worker that has the broker's acknowledgement
     ANNOUNCED   identifier and md5.
 
-A claim is a lease with a token of its own: a worker that claims a candidate again while its first
-claim lasts is held, as any other worker is. Its worker renews it; a dead worker's runs out, by the
-clock of Redis, so that workers' clocks do not matter. A lease may also run out on a worker that
-lives but stands still (a laptop lid, SIGSTOP). Then two workers may be at work on one candidate, and
-still nothing is filed twice, whatever the order of their steps:
+A claim is a lease with its own token. A worker that claims a candidate again while its first claim
+lasts gets HELD, like any other worker. A worker renews its leases. The lease of a dead worker expires
+by the clock of Redis, so the workers' clocks do not matter. A lease may also expire while its worker
+is alive but suspended (a laptop lid, SIGSTOP). Then two workers may be at work on one candidate, but
+nothing is filed twice, whatever the order of their steps:
 
-- One file per candidate: the store itself takes only the first (a link or a conditional put). The
-  second finds it there and commits *that* file's content.
-- One file per content: home is set once, by the first worker with that content, and is not moved
-  while that content might still be put there. Whoever comes later with the same content either
-  waits for the first, or, when that one is gone, stores it under the same home in its place.
-- A commit says what the store holds. It is true whoever says it, and saying it twice changes
-  nothing; so it does not ask who holds the claim. (Not so where runs force the same candidate at
-  once: the last file wins, and the last commit.)
+- One file per candidate: the store itself accepts only the first (a link or a conditional put). The
+  second worker finds that file and commits the content of *that* file.
+- One file per content: home is set once, by the first worker with that content, and does not change
+  while that content might still be put there. A later worker with the same content waits for the
+  first one. If the first one is dead, the later worker stores the content under the same home.
+- A commit states what is in the store. It is true whichever worker sends it, and a second one changes
+  nothing, so it does not check who holds the claim. (An exception: if several runs force the same
+  candidate at the same time, the last file and the last commit win.)
 
-The leader of any disagreement is the store: nothing is registered that was not confirmed there.
+If the registry and the store differ, the store is right: a file is registered only after the store
+has confirmed it.
 """
 
 from __future__ import annotations
@@ -68,11 +70,11 @@ local function set_claim(claims, identifier, token, lease, fingerprint)
 end
 """
 
-# FREE -> CLAIMED. Forced, a registered candidate may be claimed too. Insisting, an abandoned one that
-# could not be settled: its content stays in the claim, so that it is not forgotten.
-# A candidate whose content is stored no more (its file was overwritten, by force) is free again.
-# A worker that does not know the archive that the registry belongs to gets no claim: it opened before
-# the registry was bound, or was given to another archive.
+# FREE -> CLAIMED. With "forced", a registered candidate can be claimed too. With "insisting", so can
+# an abandoned one that could not be settled: its content stays in the claim and is not forgotten.
+# A candidate is free again if its content is no longer stored (a forced run overwrote its file).
+# A worker gets no claim if it does not have the id of the registry's archive: the registry was bound,
+# or bound to another archive, after the worker had opened it.
 # KEYS: identifier, claims. ARGV: identifier, token, lease in ms, forced, insisting, key prefix,
 #       the id of the worker's archive or ''.
 # -> {'foreign'} | {'registered'} | {'held'} | {'abandoned'}: settle it first | {'claimed'}
@@ -86,7 +88,7 @@ if registered and ARGV[4] == '0' and redis.call('EXISTS', ARGV[6] .. 'md5:' .. r
   return {'registered'}
 end
 local claim = get_claim(KEYS[2], ARGV[1])
-if claim and claim.token ~= ARGV[2] then  -- the same token: this very call, sent again
+if claim and claim.token ~= ARGV[2] then  -- the same token: the same call, sent again
   if claim.deadline > now() then return {'held'} end
   if claim.fingerprint and ARGV[5] == '0' then return {'abandoned'} end
 end
@@ -95,12 +97,12 @@ return {'claimed'}
 """
 )
 
-# CLAIMED -> STORING, or -> REGISTERED where the content is stored already.
+# CLAIMED -> STORING, or -> REGISTERED if the content is stored already.
 # KEYS: identifier, md5:fingerprint, home:fingerprint, claims.
 # ARGV: identifier, token, lease in ms, fingerprint, time to live in ms, forced, key prefix.
-# -> {'lost'}: the lease ran out and another has the candidate, or it is registered
-#  | {'duplicate', identifier} | {'held', identifier}: another is storing this content
-#  | {'store', identifier}: store it under this name, be it in the place of a dead worker
+# -> {'lost'}: the lease expired and another worker has the candidate, or it is registered
+#  | {'duplicate', identifier} | {'held', identifier}: another worker is storing this content
+#  | {'store', identifier}: store it under this name, which may be that of a dead worker's candidate
 HOLD = (
     _COMMON
     + """
@@ -129,21 +131,21 @@ return {'store', home}
 """
 )
 
-# STORING -> REGISTERED, and its message into the outbox. What was stored elsewhere on behalf of a
-# dead worker registers the candidate at hand too.
+# STORING -> REGISTERED, with its message added to the outbox. If the content was stored under the name
+# of a dead worker's candidate, the worker's own candidate is registered too.
 # KEYS: home identifier, candidate's identifier, md5:fingerprint, home:fingerprint, claims, outbox.
 # ARGV: home identifier, candidate's identifier, fingerprint, time to live in ms, message or '',
 #       key prefix.
 COMMIT = """
 local before = redis.call('GET', KEYS[1])
-if before and before ~= ARGV[3] then  -- forced: the content that was here is stored no more
+if before and before ~= ARGV[3] then  -- forced: the previous content is no longer stored
   local key = ARGV[6] .. 'md5:' .. before
   if redis.call('GET', key) == ARGV[1] then redis.call('DEL', key) end
 end
 redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
 redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
 local stored = redis.call('GET', KEYS[3])
-if not stored or redis.call('GET', ARGV[6] .. stored) ~= ARGV[3] then  -- else, forced, a second file
+if not stored or redis.call('GET', ARGV[6] .. stored) ~= ARGV[3] then  -- otherwise a forced second file
   redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[4])
 end
 redis.call('DEL', KEYS[4])
@@ -152,7 +154,7 @@ if ARGV[5] ~= '' then redis.call('HSET', KEYS[6], ARGV[1], ARGV[5]) end
 return {'committed'}
 """
 
-# STORING -> FREE: whoever settles it found nothing stored.
+# STORING -> FREE: the worker that settles the claim found no file.
 # KEYS: claims. ARGV: identifier, token.
 RELEASE = (
     _COMMON
@@ -163,8 +165,8 @@ return {'released'}
 """
 )
 
-# CLAIMED -> FREE, when a worker gives up. STORING stays, its lease at an end: the file may be there
-# though the store did not confirm it, so the next run is to look.
+# CLAIMED -> FREE, when a worker gives up. STORING stays, but its lease ends: the file may be there
+# although the store did not confirm it, so the next run must check.
 # KEYS: claims. ARGV: identifier, token, identifier, token...
 LEAVE = (
     _COMMON
@@ -183,7 +185,7 @@ return {'left'}
 """
 )
 
-# The lease starts anew, for every claim that the worker still has.
+# Restart the lease of every claim that the worker still has.
 # KEYS: claims. ARGV: lease in ms, then identifier, token, identifier, token...
 RENEW = (
     _COMMON
@@ -198,9 +200,9 @@ return {'renewed'}
 """
 )
 
-# Expired claims change hands: those with content to *token*, to be settled by what the store says;
-# those without are freed at once. With 'all', living ones too: for a registry that no other run can
-# be using.
+# Take over expired claims. Those with content get the new token, and the worker settles them by
+# reading the store; those without are freed at once. With 'all', living claims are included: for a
+# registry that no other run can be using.
 # KEYS: claims. ARGV: token, lease in ms, 'expired' | 'all', at most how many.
 # -> the identifiers to settle
 EXPIRE = (
@@ -223,15 +225,15 @@ return found
 """
 )
 
-# REGISTERED -> ANNOUNCED, unless a newer message has taken the place of the one that was sent.
+# REGISTERED -> ANNOUNCED, unless a newer message has replaced the one that was sent.
 # KEYS: outbox. ARGV: identifier, message.
 SENT = """
 if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
 return {'sent'}
 """
 
-# What the registry says of its archive, but for the registrations, which are too many for one step.
-# Not while a worker lives that has claims, unless forced.
+# Delete what the registry stores about its archive, except the registrations, which are too many for
+# one step. Refused while a living worker has claims, unless forced.
 # KEYS: claims, quarantine, archive. ARGV: forced.
 # -> {'held'} | {'forgotten'}
 FORGET = (
