@@ -1,4 +1,4 @@
-"""Notification: one Kafka message per stored file, each acknowledged, every wait bounded."""
+"""Notifications: one Kafka message per stored file, each acknowledged, every wait bounded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from miso_scrapy.registry.client import Registry
 
 logger = logging.getLogger(__name__)
 
-# After a broker has kept us waiting in vain, it is left alone for so long, in seconds.
+# Seconds without another attempt after a broker did not answer in time.
 _LEAVE_ALONE = 60.0
 _AT_ONCE = 500
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -30,7 +30,7 @@ _TLS_FILES = ("KAFKA_SSL_CAFILE", "KAFKA_SSL_CERTFILE", "KAFKA_SSL_KEYFILE")
 
 
 def message_of(filed: Filed, environment: str) -> str:
-    """Return the message that announces *filed*: a JSON object."""
+    """Return the message about *filed*: a JSON object."""
     return json.dumps(
         {
             "dataset": DATASET,
@@ -56,7 +56,7 @@ class Notifier:
         self.topic = options.kafka_topic
         self.timeout = options.kafka_timeout
         self.lost = 0
-        """Messages that could not be sent and had no outbox to wait in."""
+        """Messages that could not be sent, in runs without an outbox."""
         self._security = security_options(settings)
         self._writer: Any = None
         self._closed_until = 0.0
@@ -64,7 +64,7 @@ class Notifier:
 
     async def send(self, messages: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         """Send (identifier, message) pairs and return those that the broker has acknowledged."""
-        async with self._one_at_a_time:  # so that a broker that is down is waited for once
+        async with self._one_at_a_time:  # wait only once for a broker that is down
             if not messages or time.monotonic() < self._closed_until:
                 return []
             acknowledged, error = await asyncio.to_thread(self._send, messages)
@@ -81,7 +81,7 @@ class Notifier:
         return acknowledged
 
     async def send_owed(self, registry: Registry) -> None:
-        """Send what waits in the outbox. Raises RegistryUnavailable."""
+        """Send the messages in the outbox. Raises RegistryUnavailable."""
         owed = [entry async for entry in registry.outbox()]
         for start in range(0, len(owed), _AT_ONCE):
             acknowledged = await self.send(owed[start : start + _AT_ONCE])
@@ -92,7 +92,7 @@ class Notifier:
             logger.info("sent %d messages that were owed", len(acknowledged))
 
     async def close(self) -> None:
-        """Let go of the broker. What it has not acknowledged waits in the outbox."""
+        """Close the connection. Messages that the broker has not acknowledged stay in the outbox."""
         if self._writer is not None:
             with contextlib.suppress(Exception):
                 await asyncio.to_thread(self._writer.close)
@@ -116,8 +116,8 @@ class Notifier:
 def security_options(settings: BaseSettings) -> dict[str, Any]:
     """Return kafka-python's security options from the ``KAFKA_`` settings.
 
-    With TLS, certificates and host names are verified. Raises ValueError, with one line that names
-    the setting.
+    With TLS, certificates and host names are verified. Raises ValueError, with a message of one line
+    that names the setting.
     """
     given = {
         "sasl_mechanism": settings.get("KAFKA_SASL_MECHANISM"),
@@ -130,13 +130,15 @@ def security_options(settings: BaseSettings) -> dict[str, Any]:
         ("SASL_" if "sasl_mechanism" in options else "") + ("SSL" if files else "PLAINTEXT")
     )
     if protocol not in _PROTOCOLS:
-        raise ValueError(f"KAFKA_SECURITY_PROTOCOL={protocol!r} is none of {', '.join(_PROTOCOLS)}")
+        raise ValueError(
+            f"KAFKA_SECURITY_PROTOCOL={protocol!r} must be one of {', '.join(_PROTOCOLS)}"
+        )
     options["security_protocol"] = protocol
     for name, path in files.items():
         if not Path(path).is_file():
-            raise ValueError(f"{name}={path!r} is no file")
+            raise ValueError(f"{name}={path!r} must be an existing file")
     if protocol.endswith("SSL"):
-        # Not by the writer's own ssl_ arguments: they turn the check of the host name off.
+        # Pass a context: the writer's own ssl_ arguments turn the check of the host name off.
         try:
             context = ssl.create_default_context(cafile=files.get("KAFKA_SSL_CAFILE"))
             if "KAFKA_SSL_KEYFILE" in files and "KAFKA_SSL_CERTFILE" not in files:
@@ -155,10 +157,10 @@ def security_options(settings: BaseSettings) -> dict[str, Any]:
 
 
 def _writer(brokers: list[str], topic: str, timeout: float, security: dict[str, Any]) -> Any:
-    """Return scrapy-kafka-export's topic writer, its endless waits bounded.
+    """Return scrapy-kafka-export's topic writer, with limits on its endless waits.
 
-    Imported here: only a run that notifies pays for it. It is from 2018, and imports pkg_resources,
-    which warns of its own end.
+    It is imported here so that only runs with Kafka load it. It is from 2018 and imports
+    pkg_resources, which warns that it is deprecated.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -167,16 +169,14 @@ def _writer(brokers: list[str], topic: str, timeout: float, security: dict[str, 
     milliseconds = int(timeout * 1000)
 
     class AcknowledgedTopicWriter(KafkaTopicWriter):  # type: ignore[misc]
-        """KafkaTopicWriter, but ``write`` returns the acknowledgement to come instead of retrying
-        for ever.
-        """
+        """A KafkaTopicWriter whose ``write`` returns a future instead of retrying for ever."""
 
         KAFKA_PRODUCER_CLOSE_TIMEOUT = timeout
 
         def write(self, key: str, msg: bytes) -> Any:
             return self.producer.send(topic=self.topic, value=msg, key=key.encode())
 
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # we say in one line what it says in many
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # we log one line instead
     return AcknowledgedTopicWriter(
         bootstrap_servers=brokers,
         topic=topic,
@@ -187,7 +187,7 @@ def _writer(brokers: list[str], topic: str, timeout: float, security: dict[str, 
         max_block_ms=milliseconds,
         request_timeout_ms=milliseconds,
         delivery_timeout_ms=milliseconds,
-        allow_auto_create_topics=False,  # lost on the way, in kafka-python 3.0: see scrapy doctor
+        allow_auto_create_topics=False,  # kafka-python 3.0 ignores it: see scrapy doctor
         metrics_enabled=False,
         **security,
     )
