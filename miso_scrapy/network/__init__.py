@@ -1,1 +1,1 @@
-"""What connections have in common: which servers are trusted."""
+"""TLS for all connections: which servers are trusted."""

@@ -1,10 +1,11 @@
-"""TLS: which roots are trusted, and why a server's certificate is not.
+"""TLS: the roots that are trusted, and explanations of why a server's certificate is refused.
 
-Trusted are the roots of OpenSSL's default paths, certifi's, and MISO_CA_FILE's: the default paths hold
-nothing on macOS without Homebrew's ``openssl@3``, or in an image without ``ca-certificates``. See
-``set_default_verify_paths`` in https://www.pyopenssl.org/en/stable/api/ssl.html
+The trusted roots are those of OpenSSL's default paths, of certifi and of MISO_CA_FILE. The default
+paths are empty on macOS without Homebrew's ``openssl@3``, and in an image without
+``ca-certificates``. See ``set_default_verify_paths`` in
+https://www.pyopenssl.org/en/stable/api/ssl.html
 
-What is slow to import is imported where it is needed: every command reads the options.
+Every command imports this module to read its options, so slow imports are inside the functions.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ _NO_ISSUER = (2, 18, 19, 20, 21)
 OTHER_HOST = 62
 _OTHER_ADDRESS = 64
 
-_CHECK_SERVER = "check MISO_API_URL, and who answers in MISO's place"
+_CHECK_SERVER = "check MISO_API_URL, and whether a proxy answers instead of MISO's server"
 _CHECK_CLOCK = "check this machine's clock"
-_SHOWN = 200  # characters of a name: the certificate's maker chose it
+_SHOWN = 200  # characters of a name: whoever made the certificate chose its length
 
 
-# --- What is trusted ----------------------------------------------------------------------------
+# --- Trusted roots ------------------------------------------------------------------------------
 
 
 def check_ca_file(path: str) -> None:
@@ -49,22 +50,22 @@ def check_ca_file(path: str) -> None:
 
 
 def add_roots(store: X509Store, ca_file: str) -> None:
-    """Trust certifi's roots and *ca_file*'s certificates in *store*, which has the system's roots."""
+    """Add certifi's roots and *ca_file*'s certificates to *store*, which has the system's roots."""
     import certifi
     from OpenSSL.crypto import X509StoreFlags
 
     for file in (certifi.where(), ca_file):
         if file:
             store.load_locations(file)
-    # What is in MISO_CA_FILE is trusted as it is: an intermediate is enough, its root need not be known.
+    # Each certificate in MISO_CA_FILE is trusted itself: an intermediate is enough, without its root.
     store.set_flags(X509StoreFlags.PARTIAL_CHAIN)
 
 
 def client_context(ca_file: str) -> ssl.SSLContext:
-    """Return a context that trusts the same roots, for a client that uses Python's own ``ssl``.
+    """Return a context that trusts the same roots, for clients that use Python's own ``ssl``.
 
-    A handshake that it refuses raises an ssl.SSLCertVerificationError with the server's chain in
-    ``.chain``.
+    If the server is refused, the handshake raises ssl.SSLCertVerificationError with the server's
+    chain in ``.chain``.
     """
     import certifi
 
@@ -79,9 +80,9 @@ def client_context(ca_file: str) -> ssl.SSLContext:
 
 
 class _ChainKeeper(ssl.SSLObject):
-    """Keep the chain of a server that is refused, in the error.
+    """Add the server's chain of certificates to the error when the server is refused.
 
-    ``SSLObject.get_unverified_chain`` is public from Python 3.13 on; until then it is one level below.
+    ``SSLObject.get_unverified_chain`` is public since Python 3.13. Before, only the inner object has it.
     """
 
     def do_handshake(self) -> None:
@@ -97,20 +98,20 @@ class _ChainKeeper(ssl.SSLObject):
             raise
 
 
-# --- Why a server is not ------------------------------------------------------------------------
+# --- Explanations -------------------------------------------------------------------------------
 
 
 def explain_refusal(error: Exception) -> tuple[str, str]:
-    """Return what :func:`explain` does of an *error* in the handshake of a :func:`client_context`."""
+    """Call :func:`explain` for an *error* in the handshake of a :func:`client_context`."""
     chain = getattr(error, "chain", [])
     message = getattr(error, "verify_message", "")
     return explain(getattr(error, "verify_code", 0), chain, message)
 
 
 def explain(code: int, chain: list[x509.Certificate], message: str = "") -> tuple[str, str]:
-    """Return what is wrong with a server's certificate, and what to do: each a part of a line.
+    """Return what is wrong with a server's certificate, and what to do, as two parts of a line.
 
-    *code* and *message* are OpenSSL's, *chain* is what the server sent, its own certificate first.
+    *code* and *message* are OpenSSL's. *chain* is what the server sent, its own certificate first.
     """
     if chain and code in _NO_ISSUER:
         return _no_issuer(chain)
@@ -124,8 +125,8 @@ def explain(code: int, chain: list[x509.Certificate], message: str = "") -> tupl
             for each in chain
             if each.not_valid_after_utc < now
         ]
-        # None of those that were sent: one of those that are trusted.
-        fix = "" if which else "remove what has expired from MISO_CA_FILE, or "
+        # If no certificate of the chain has expired, a trusted one has.
+        fix = "" if which else "remove the expired certificate from MISO_CA_FILE, or "
         return (
             f"an expired certificate ({' and '.join(which) or 'a trusted one'})",
             f"{fix}{_CHECK_CLOCK}, or wait for the server's new certificate",
@@ -147,11 +148,12 @@ def explain(code: int, chain: list[x509.Certificate], message: str = "") -> tupl
 
 
 def _no_issuer(chain: list[x509.Certificate]) -> tuple[str, str]:
-    """Tell an incomplete chain from an unknown root, by how far the chain goes that was sent.
+    """Distinguish an incomplete chain from an unknown root by the certificates that were sent.
 
-    A server sends its own certificate and every intermediate; it need not send the root. So an
-    intermediate is missing where no issuer of its own certificate was sent. Where a root issued that
-    one directly, as a small authority of one's own may do, nothing tells; the fix is the same.
+    A server sends its own certificate and every intermediate, but need not send the root. So if the
+    issuer of its own certificate was not sent, an intermediate is missing. It may also be that a
+    root issued that certificate directly, as small private authorities do. The chain does not show
+    which of the two it is, and the fix is the same.
     """
     last, others = chain[0], chain[1:]
     while last.issuer != last.subject:
@@ -166,8 +168,8 @@ def _no_issuer(chain: list[x509.Certificate]) -> tuple[str, str]:
         fix += f" (it is at {place})"
     if last is chain[0] and last.issuer != last.subject:
         return (
-            f"an incomplete chain of certificates (without {issuer}, which issued {subject}, and "
-            "which is not a trusted root)",
+            f"an incomplete chain of certificates ({issuer}, which issued {subject}, is missing, and "
+            "is not a trusted root)",
             f"make sure that MISO answers there, then {fix}",
         )
     why = "is self-signed" if last is chain[0] else f"issued {subject}"
@@ -175,12 +177,12 @@ def _no_issuer(chain: list[x509.Certificate]) -> tuple[str, str]:
         why = f"is where the chain of {_text(chain[0].subject)} ends"
     return (
         f"a certificate of an unknown root ({issuer} {why}, and is not trusted)",
-        f"{_CHECK_SERVER}, and if you trust that, {fix}",
+        f"{_CHECK_SERVER}, and if you trust it, {fix}",
     )
 
 
 def _issuers_place(certificate: x509.Certificate) -> str:
-    """Return the URL of the issuer's certificate: "CA Issuers" (RFC 5280, 4.2.2.1); "" without one."""
+    """Return the URL of the issuer's certificate, "CA Issuers" in RFC 5280, 4.2.2.1, or ""."""
     from cryptography import x509
     from cryptography.x509.oid import AuthorityInformationAccessOID
 
@@ -191,13 +193,13 @@ def _issuers_place(certificate: x509.Certificate) -> str:
             for place in places.value
             if place.access_method == AuthorityInformationAccessOID.CA_ISSUERS
         ]
-    except (x509.ExtensionNotFound, ValueError):  # ValueError: an extension that is broken
+    except (x509.ExtensionNotFound, ValueError):  # ValueError: a malformed extension
         return ""
     return next((_printable(url) for url in urls if str(url).startswith("http")), "")
 
 
 def _hosts(certificate: x509.Certificate) -> str:
-    """Return the hosts that *certificate* is for, the first of them; "" where it names none."""
+    """Return the hosts that *certificate* names, cut after some; "" if it names none."""
     from cryptography import x509
 
     try:
@@ -214,6 +216,6 @@ def _text(name: x509.Name) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return *text*, which a stranger wrote, as a part of a line: no control characters, no end."""
+    """Return untrusted *text* as part of a line: cut, without control characters and semicolons."""
     shown = "".join(each if each.isprintable() else "?" for each in text).replace(";", ",")
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
