@@ -1,6 +1,6 @@
-"""The store: keys and bytes, in a directory or in S3, each file whole or not there.
+"""The store: files by key, in a directory or in S3. Each file is either complete or absent.
 
-It knows nothing of the feed. Calls block: the event loop runs them in threads.
+It does not depend on the feed. Calls block, so asyncio code runs them in threads.
 """
 
 from __future__ import annotations
@@ -11,37 +11,37 @@ from typing import NamedTuple, Protocol
 
 
 class StoreUnavailable(Exception):
-    """The store does not do what it was asked; the message says, in one line, what to do."""
+    """Raised if an operation of the store fails; the message says, in one line, what to do."""
 
 
 class AccessDenied(StoreUnavailable):
-    """The store refuses, for want of a permission; to read: so it does not say what is there."""
+    """Raised if a permission is missing. After a read, it is unknown whether the file exists."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What came of a put."""
+    """The result of a put."""
 
     location: str
     """``s3://bucket/key``, or the path of the file."""
     etag: str
     created: bool
-    """False when a file was there already, or the store did not confirm: read what is there."""
+    """False if a file was there already or the store did not confirm: read the file to know."""
 
 
 class Entry(NamedTuple):
-    """A file that is there."""
+    """A file in the store."""
 
     key: str
     version: str
-    """Another one as soon as other bytes are there."""
+    """A text that changes when the file's bytes change."""
 
 
 class Store(Protocol):
-    """Where files go. A store can be pickled, for work in other processes."""
+    """The methods of a store. A store can be pickled, for work in other processes."""
 
     def check(self, *, to_write: bool = True) -> None:
-        """Raise StoreUnavailable if it is certain that nothing could be stored, or read, here."""
+        """Raise StoreUnavailable if files certainly cannot be stored (or read, if not *to_write*)."""
 
     def put(
         self,
@@ -52,14 +52,14 @@ class Store(Protocol):
         overwrite: bool = False,
         sidecar: bool = False,
     ) -> Stored:
-        """Store *body*, whole or not at all; what is there stays, unless *overwrite*.
+        """Store *body* completely or not at all. Keep an existing file, unless *overwrite*.
 
-        *metadata* can be read again from S3; from a directory if *sidecar* has put them beside the
-        file. Raises StoreUnavailable.
+        S3 stores *metadata* with the object. A directory stores them beside the file, and only if
+        *sidecar*. Raises StoreUnavailable.
         """
 
     def metadata(self, key: str) -> dict[str, str]:
-        """Return the metadata that were stored with *key*; nothing where there are none."""
+        """Return the metadata that were stored with *key*; empty if there are none."""
 
     def delete(self, key: str) -> None:
         """Remove *key* and its metadata. Raises StoreUnavailable."""
@@ -71,13 +71,13 @@ class Store(Protocol):
         """
 
     def locate(self, key: str) -> str:
-        """Return the location that *key* has here."""
+        """Return the location of *key*: a URI or a path."""
 
     def get_all(self, keys: Sequence[str]) -> Iterator[bytes | StoreUnavailable | None]:
-        """Yield what :meth:`get` says of each of *keys*, in their order; why, where one is not given.
+        """Yield the result of :meth:`get` for each of *keys*, in their order, or its error.
 
-        Raises StoreUnavailable when it is not this one alone.
+        Raises StoreUnavailable if the error is not about one key alone.
         """
 
     def entries(self, prefix: str) -> Iterator[Entry]:
-        """Yield what is below *prefix*, in the order of the keys. Raises StoreUnavailable."""
+        """Yield the files below *prefix*, in the order of their keys. Raises StoreUnavailable."""

@@ -1,4 +1,4 @@
-"""A directory as the store."""
+"""The store in a directory."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from pathlib import Path
 
 from miso_scrapy.store import AccessDenied, Entry, Stored, StoreUnavailable
 
-# No write takes an hour: what is older belongs to nobody.
+# In seconds. No write takes an hour: older temporary files are of runs that were killed.
 _LEFT_BEHIND = 3600
 
 
 class DirectoryStore:
-    """Files below *root*. A file is written elsewhere, and gets its final name when it is whole."""
+    """Files below *root*. A file gets its final name when it is complete, not before."""
 
     def __init__(self, root: Path, *, setting: str = "MISO_DATA_DIR") -> None:
         self.root = root
         self._partial = root / ".partial"
-        self._setting = setting  # what names the root, for the user
+        self._setting = setting  # that names the root, for messages
 
     def check(self, *, to_write: bool = True) -> None:
-        """Raise StoreUnavailable if files cannot be made, or found, below the root."""
+        """Raise StoreUnavailable if the root cannot be written to (or read, if not *to_write*)."""
         if not to_write:
             with self._explained("cannot be read"), os.scandir(self.root):
                 return
@@ -36,8 +36,8 @@ class DirectoryStore:
             _make_directory(self._partial)
             if not os.access(self._partial, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            for left_behind in self._partial.iterdir():  # by runs that were killed
-                with contextlib.suppress(FileNotFoundError):  # a living run is done with it
+            for left_behind in self._partial.iterdir():  # of runs that were killed
+                with contextlib.suppress(FileNotFoundError):  # a living run has removed it
                     if time.time() - left_behind.stat().st_mtime > _LEFT_BEHIND:
                         left_behind.unlink()
 
@@ -50,13 +50,13 @@ class DirectoryStore:
         overwrite: bool = False,
         sidecar: bool = False,
     ) -> Stored:
-        """Store *body* under *key*; *metadata* only with *sidecar*: a document has it all."""
-        if sidecar:  # first: a file that is there has its metadata
+        """Store *body* under *key*; *metadata* only with *sidecar*: documents contain theirs."""
+        if sidecar:  # first, so that every file has its metadata
             self.put(_sidecar(key), json.dumps(metadata).encode(), {})
         path = self._path(key)
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
         temporary = self._partial / f"{path.name}.{secrets.token_hex(6)}"
-        with self._explained(f"cannot take {key}"):
+        with self._explained(f"cannot store {key}"):
             _make_directory(self._partial)
             _make_directory(path.parent)
             try:
@@ -84,16 +84,16 @@ class DirectoryStore:
                 return None
             except PermissionError as error:
                 raise AccessDenied(
-                    f"{self._path(key)} is not ours to read: {error.strerror}; "
+                    f"{self._path(key)} cannot be read: {error.strerror}; "
                     "check its owner and permissions"
                 ) from error
 
     def get_all(self, keys: Sequence[str]) -> Iterator[bytes | StoreUnavailable | None]:
-        """Yield what is under each of *keys*."""
+        """Yield the bytes under each of *keys*, None, or the error."""
         for key in keys:
             try:
                 yield self.get(key)
-            except StoreUnavailable as error:  # a damaged disk gives the other files
+            except StoreUnavailable as error:  # on a damaged disk, other files can be read
                 yield error
 
     def metadata(self, key: str) -> dict[str, str]:
@@ -102,13 +102,13 @@ class DirectoryStore:
         return dict(json.loads(text)) if text else {}
 
     def delete(self, key: str) -> None:
-        """Remove *key* and what is beside it; and a hidden directory that it was alone in."""
+        """Remove *key*, its metadata, and its directory if that is hidden and now empty."""
         path = self._path(key)
         with self._explained(f"cannot remove {key}"):
             path.unlink(missing_ok=True)
             self._path(_sidecar(key)).unlink(missing_ok=True)
         if path.parent.name.startswith("."):
-            with contextlib.suppress(OSError):  # not alone
+            with contextlib.suppress(OSError):  # not empty
                 path.parent.rmdir()
 
     def locate(self, key: str) -> str:
@@ -116,7 +116,7 @@ class DirectoryStore:
         return str(self._path(key))
 
     def entries(self, prefix: str) -> Iterator[Entry]:
-        """Yield what is below *prefix*, in order, without hidden files; nothing if it is not there."""
+        """Yield the files below *prefix*, in order, without hidden ones; none if it does not exist."""
         root = f"{self.root}/"
         with self._explained(f"cannot list {prefix}"):
             levels = [_listing(root + prefix)]
@@ -129,7 +129,7 @@ class DirectoryStore:
                         continue
                     try:
                         stat = entry.stat()
-                    except FileNotFoundError:  # gone meanwhile
+                    except FileNotFoundError:  # removed meanwhile
                         continue
                     key = entry.path[len(root) :]
                     yield Entry(key, f"{stat.st_size}-{stat.st_mtime_ns}")
@@ -164,7 +164,7 @@ def _sidecar(key: str) -> str:
 
 
 def _link(temporary: Path, path: Path) -> bool:
-    """Give *temporary* its final name, unless that is taken: one atomic step."""
+    """Give *temporary* the name *path*, in one atomic step; return False if that exists."""
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -173,16 +173,16 @@ def _link(temporary: Path, path: Path) -> bool:
 
 
 def _make_directory(path: Path) -> None:
-    """Make *path*, and what it lies in; where it is there already, next to nothing is done."""
+    """Create *path* and its parents if they do not exist, and write their names to disk."""
     if path.is_dir():
         return
     _make_directory(path.parent)
-    path.mkdir(exist_ok=True)  # another run may have been faster
+    path.mkdir(exist_ok=True)  # another run may have created it
     _sync_directory(path.parent)
 
 
 def _sync_directory(path: Path) -> None:
-    """Make the new name survive a power cut, as the file's own fsync does its bytes."""
+    """Write the names in *path* to disk. The fsync of a file writes its bytes, not its name."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""An S3 bucket as the store.
+"""The store in an S3 bucket.
 
 Least permissions: ``s3:PutObject`` and ``s3:GetObject`` on the archive's keys. ``s3:ListBucket`` is
-needed only to list them; without it a missing object answers 403 instead of 404.
+needed only to list them. Without it, S3 answers 403 instead of 404 for a missing object.
 """
 
 from __future__ import annotations
@@ -57,18 +57,18 @@ class S3Store:
         self._settings = settings
 
     def __reduce__(self) -> Any:
-        """Travel to another process as the settings: each process has a client of its own."""
+        """Pickle the settings only: each process opens its own client."""
         return _opened, tuple(self._settings.items())
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> S3Store:
-        """Return the store that the settings name; what they leave open is boto3's usual chain.
+        """Return the store that the settings configure; the rest is found as usual in boto3.
 
         Raises StoreUnavailable for a profile that does not exist.
         """
         settings = {name: settings.get(name) for name in _SETTINGS}
-        logging.getLogger("botocore").setLevel(logging.WARNING)  # at INFO it tells of its chain
-        logging.getLogger("urllib3").setLevel(logging.ERROR)  # at WARNING of what we retry
+        logging.getLogger("botocore").setLevel(logging.WARNING)  # at INFO: the credentials' source
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # at WARNING: each retry
         if bool(settings.get("AWS_ACCESS_KEY_ID")) != bool(settings.get("AWS_SECRET_ACCESS_KEY")):
             raise StoreUnavailable(
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together: give both as settings, or "
@@ -96,7 +96,7 @@ class S3Store:
     def check(self, *, to_write: bool = True) -> None:
         """Raise StoreUnavailable if the bucket does not exist or the endpoint does not answer.
 
-        A refusal proves nothing: a writer need not have ``s3:ListBucket``, which this asks for.
+        A 403 is ignored: this request needs ``s3:ListBucket``, and a writer does not.
         """
         try:
             self.client.head_bucket(Bucket=self.bucket)
@@ -119,7 +119,7 @@ class S3Store:
         overwrite: bool = False,
         sidecar: bool = False,
     ) -> Stored:
-        """Store *body* under *key*, unless there is an object: S3 itself decides, atomically.
+        """Store *body* under *key* unless an object exists: S3 itself decides, atomically.
 
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
         """
@@ -139,15 +139,18 @@ class S3Store:
                 if not overwrite and _code(error) in _TAKEN:
                     return Stored(self.locate(key), "", created=False)
                 if left == 0 or _code(error) not in _CONFLICT:
-                    raise self._explained(f"refuses {key}", error) from error
+                    raise self._explained(f"cannot store {key}", error) from error
             except BotoCoreError as error:
-                raise self._explained(f"did not take {key}", error) from error
+                raise self._explained(f"cannot store {key}", error) from error
         if "ETag" not in answer:  # the headers were cut off
             return Stored(self.locate(key), "", created=False)
         return Stored(self.locate(key), answer["ETag"].strip('"'), created=True)
 
     def get(self, key: str) -> bytes | None:
-        """Return the object under *key*, or None. Without s3:ListBucket a missing one answers 403."""
+        """Return the object under *key*, or None.
+
+        Without ``s3:ListBucket``, a missing object raises AccessDenied too.
+        """
         try:
             body: bytes = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         except ClientError as error:
@@ -155,12 +158,12 @@ class S3Store:
                 return None
             if _code(error) in _FORBIDDEN:
                 raise AccessDenied(
-                    f"{self.locate(key)} is not ours to read, or not there: grant s3:GetObject, and "
-                    "s3:ListBucket to be told which"
+                    f"{self.locate(key)} cannot be read, or does not exist: grant s3:GetObject, and "
+                    "s3:ListBucket to know which"
                 ) from error
-            raise self._explained(f"does not give {key}", error) from error
+            raise self._explained(f"cannot read {key}", error) from error
         except BotoCoreError as error:
-            raise self._explained(f"did not give {key}", error) from error
+            raise self._explained(f"cannot read {key}", error) from error
         return body
 
     def metadata(self, key: str) -> dict[str, str]:
@@ -168,7 +171,7 @@ class S3Store:
         try:
             found: dict[str, str] = self.client.head_object(Bucket=self.bucket, Key=key)["Metadata"]
         except (ClientError, BotoCoreError) as error:
-            raise self._explained(f"does not give {key}", error) from error
+            raise self._explained(f"cannot read {key}", error) from error
         return found
 
     def delete(self, key: str) -> None:
@@ -176,14 +179,14 @@ class S3Store:
         try:
             self.client.delete_object(Bucket=self.bucket, Key=key)
         except (ClientError, BotoCoreError) as error:
-            raise self._explained(f"does not remove {key}", error) from error
+            raise self._explained(f"cannot remove {key}", error) from error
 
     def locate(self, key: str) -> str:
         """Return the URI of *key*."""
         return f"s3://{self.bucket}/{key}"
 
     def get_all(self, keys: Sequence[str]) -> Iterator[bytes | StoreUnavailable | None]:
-        """Yield what is under each of *keys*; several are asked for at once."""
+        """Yield the object under each of *keys*, None, or the error; several requests run at once."""
 
         def get(key: str) -> bytes | AccessDenied | None:
             try:

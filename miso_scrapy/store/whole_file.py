@@ -1,4 +1,4 @@
-"""A file of the user's that is there when it is whole, and not before."""
+"""Write a user's output file so that it appears only when it is complete."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from miso_scrapy.store import StoreUnavailable
 
 
 class NothingToWrite(Exception):
-    """Raised by who writes: *target* stays what it is."""
+    """Raise this inside :func:`whole_file` to leave *target* as it is."""
 
 
 @contextmanager
 def whole_file(target: Path) -> Iterator[BinaryIO]:
-    """Yield a file that takes *target*'s place at the end. Raises StoreUnavailable."""
+    """Yield a temporary file that replaces *target* at the end. Raises StoreUnavailable."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def whole_file(target: Path) -> Iterator[BinaryIO]:
     except NothingToWrite:
         pass
     except OSError as error:
-        if error.strerror is None:  # no file's: a Dask cluster's, which is told of elsewhere
+        if error.strerror is None:  # of a Dask cluster, not of a file: reported elsewhere
             raise
         raise StoreUnavailable(
             f"{target} cannot be written: {error.strerror}; check -o and the free space"
