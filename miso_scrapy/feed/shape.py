@@ -100,7 +100,7 @@ def error_in(body: bytes) -> str | None:
     """Return the error that a response with status 200 has instead of a snapshot, or None.
 
     Observed: an empty body, an HTML page, ``{"error": "no data"}``. A moment later the response may
-    be good, so the request is sent again. For a snapshot of the wrong *shape* it is not.
+    be good, so the request is sent again. A wrong *shape* is not a reason to send it again.
     """
     text = body.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not text:

@@ -56,7 +56,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class FeedState:
-    """The state that all who share the limit share."""
+    """The state that all users of the limit share."""
 
     turn: float | None = None
     """When the last turn was taken, by ``Now.steady``."""
