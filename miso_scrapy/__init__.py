@@ -1,3 +1,3 @@
-"""miso_scrapy: MISO's real-time total load, filed every five minutes and never lost."""
+"""miso_scrapy: an archive of MISO's real-time total load, one snapshot every five minutes."""
 
 __version__ = "0.1.0"

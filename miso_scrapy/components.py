@@ -1,4 +1,4 @@
-"""Base classes of this project's Scrapy components and spiders."""
+"""Base classes for this project's Scrapy components and spiders."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from miso_scrapy.feed.candidate import CandidateRange
 
 
 class Component:
-    """A component that Scrapy makes for a crawler: a pipeline, a middleware or an extension."""
+    """A component that Scrapy creates for a crawler: a pipeline, a middleware or an extension."""
 
     def __init__(self, crawler: Crawler) -> None:
         self.crawler = crawler
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        """Make it for *crawler*."""
+        """Create the component for *crawler*."""
         return cls(crawler)
 
 
 class ArchiveSpider(Spider):
-    """A spider whose snapshots are filed, and what the components need to know of its run."""
+    """A spider that yields snapshots for the archive, with the attributes that the components read."""
 
     force = False
-    """Whether to file again what is registered."""
+    """Whether to file registered candidates again."""
     skip_hash_check = False
-    """Whether to do without a registry."""
+    """Whether to run without a registry."""
     candidates: CandidateRange | tuple[()] = ()
-    """The candidates of the run, where they are known beforehand."""
+    """The candidates of the run, if they are known before it starts."""
 
     def due_candidates(self) -> int:
-        """Return how many candidates are due by now."""
+        """Return the number of candidates that are due now."""
         return 0
 
 
 def spider_of(crawler: Crawler) -> ArchiveSpider:
-    """Return the spider of *crawler*. Raises TypeError for one whose snapshots cannot be filed."""
+    """Return the spider of *crawler*. Raises TypeError if it is not an ArchiveSpider."""
     spider: Any = crawler.spider
     if not isinstance(spider, ArchiveSpider):
         raise TypeError(f"{type(spider).__name__} must be a {ArchiveSpider.__name__}")

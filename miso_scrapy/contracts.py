@@ -1,4 +1,4 @@
-"""Contracts for `scrapy check`: is the feed today what this project knows how to file?
+"""Contracts for `scrapy check`: test that the live feed has the shape that this project can file.
 
 https://docs.scrapy.org/en/latest/topics/contracts.html
 """
@@ -19,7 +19,7 @@ from miso_scrapy.feed.shape import ARRAYS
 
 
 class FeedContract(Contract):
-    """Ask the feed that MISO_API_URL names, for the current interval, now.
+    """Request the feed at MISO_API_URL, for the current interval.
 
     .. code-block:: none
 
@@ -33,14 +33,15 @@ class FeedContract(Contract):
         self.spider = getattr(method, "__self__", None)
 
     def adjust_request_args(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Give the request its URL and candidate."""
+        """Set the URL and the candidate of the request."""
         args["url"] = self.spider.api_url if self.spider else ""
         args["cb_kwargs"] = {"candidate": floor_to_interval(datetime.now(UTC))}
         return args
 
 
 class SnapshotContract(Contract):
-    """The answer is a snapshot: its shape, its arrays, their types, and that it covers its candidate.
+    """Check that the answer is a snapshot: its shape, its arrays, their types, and that it covers its
+    candidate.
 
     .. code-block:: none
 
@@ -50,7 +51,7 @@ class SnapshotContract(Contract):
     name = "snapshot"
 
     def post_process(self, output: list[Any]) -> None:
-        """Raise ContractFail, with what is wrong."""
+        """Raise ContractFail with the reason if an item is not such a snapshot."""
         for snapshot in output:
             if snapshot.trouble:
                 raise ContractFail(str(snapshot.trouble))

@@ -8,9 +8,9 @@ from miso_scrapy.stats import Outcome
 
 
 class Dropped(DropItem):
-    """A candidate ends here, with *outcome*; *reason* is one line for the user.
+    """Drop a candidate with *outcome*; *reason* is one line for the user.
 
-    *together*: other candidates end here too, for the same reason, and one line tells of all.
+    *together*: other candidates are dropped for the same reason, and one log line reports them all.
     """
 
     def __init__(

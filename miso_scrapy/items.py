@@ -1,4 +1,6 @@
-"""The item: a snapshot for a candidate. Once it is filed, its record travels on (archive/record.py)."""
+"""The item: a snapshot for a candidate. The store pipeline replaces it by a record
+(archive/record.py).
+"""
 
 from __future__ import annotations
 
@@ -22,47 +24,49 @@ class Snapshot:
     candidate: datetime
     """The 5-minute timestamp that the run asked for, UTC."""
     body: bytes
-    """The answer as it came."""
+    """The body of the answer, unchanged."""
     source_url: str
-    """Where it came from, kept without login and the values of its query: they may be secret."""
+    """The URL of the answer, without login and the values of its query: they may be secret."""
     collected_at: datetime
     reading: Reading | None = None
-    """What *body* says, once it is read."""
+    """The content of *body*, once it is read."""
     trouble: Dropped | None = None
-    """How the candidate ends when it was not fetched, or *body* cannot be decoded."""
+    """The reason to drop the candidate if it was not fetched or *body* cannot be decoded."""
     token: str = ""
-    """That of the candidate's claim in the registry."""
+    """The token of the candidate's claim in the registry."""
     covered: bool = True
     fingerprint: str = ""
     home: str = ""
-    """The identifier that this content is stored under: its candidate's own, but for a takeover."""
+    """The identifier that this content is stored under: that of its candidate, or of another candidate
+    with the same content whose claim was taken over.
+    """
     quarantined: str = ""
-    """The key it is kept under, where it comes from the quarantine."""
+    """Its key in quarantine, if it comes from there."""
 
     def __post_init__(self) -> None:
         self.source_url = masked_url(self.source_url)
 
     @property
     def identifier(self) -> str:
-        """The name that the candidate is registered under."""
+        """The name under which the candidate is registered."""
         return identifier(self.candidate)
 
     @property
     def data(self) -> Any:
-        """The snapshot in the documented shape; values in MW. None where *body* was not read."""
+        """The snapshot in the documented shape; values in MW. None if *body* was not read."""
         return self.reading.data if self.reading else None
 
     def read(self) -> None:
-        """Read *body*. Raises NotJSON."""
+        """Decode *body* into ``reading``. Raises NotJSON."""
         self.reading = read_body(self.body)
 
     def __repr__(self) -> str:
-        """Not the payload: this text goes into logs."""
+        """Return a text without the payload, as it is written to logs."""
         return f"<Snapshot {self.identifier} of {len(self.body)} bytes>"
 
 
 class Reading:
-    """What a body says. What is costly to find out is found out once."""
+    """The content of a body. Its problem and its fingerprint are computed once, when first needed."""
 
     def __init__(self, body: bytes) -> None:
         payload = decode(body)
@@ -73,7 +77,7 @@ class Reading:
 
     @cached_property
     def problem(self) -> str:
-        """Why the body is not a snapshot; empty if it is one."""
+        """The reason why the body is not a snapshot; empty if it is one."""
         return problem(self.data) or ""
 
     @cached_property
@@ -84,5 +88,5 @@ class Reading:
 
 @lru_cache(maxsize=1)
 def read_body(body: bytes) -> Reading:
-    """Read *body*; one that has not changed since the last time is not read again. Raises NotJSON."""
+    """Decode *body*; the same body as in the last call is not decoded again. Raises NotJSON."""
     return Reading(body)

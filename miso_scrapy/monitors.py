@@ -1,4 +1,4 @@
-"""What a run is judged by at its end, with Spidermon. https://spidermon.readthedocs.io"""
+"""Spidermon monitors, which check a run at its end. https://spidermon.readthedocs.io"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from miso_scrapy.text.wording import count
 logger = logging.getLogger(__name__)
 
 _ACTIONS = "spidermon.contrib.actions."
-# Each is switched on by the setting that it cannot do without.
+# Each action is enabled by a setting that it requires.
 ACTIONS = {
     "SPIDERMON_SLACK_SENDER_TOKEN": "slack.notifiers.SendSlackMessageSpiderFinished",
     "SPIDERMON_DISCORD_WEBHOOK_URL": "discord.notifiers.SendDiscordMessageSpiderFinished",
@@ -30,22 +30,22 @@ ACTIONS = {
 
 @monitors.name("run")
 class RunMonitor(Monitor):
-    """Each test fails with one line: what is wrong, and what to do."""
+    """Checks of the stats of a run. Each fails with one line: what is wrong, and what to do."""
 
     @monitors.name("stale feed")
     def test_stale_feed(self) -> None:
-        """The newest snapshot was not far behind the clock when it was fetched."""
+        """Check that the newest interval was recent when it was fetched."""
         behind = self._stat(BEHIND_SECONDS) / 60
         if behind > self._options.stale_after:
             self._fail(
                 f"the feed's newest interval, {self.data.stats[NEWEST_INTERVAL]}, was {behind:.0f} "
-                "minutes behind the clock: look at the feed in a browser; newer snapshots cannot be had "
-                "until it goes on"
+                "minutes behind the clock: look at the feed in a browser; newer snapshots are not "
+                "available until it continues"
             )
 
     @monitors.name("candidates")
     def test_candidates(self) -> None:
-        """No candidate failed or was invalid."""
+        """Check that no candidate failed or was invalid."""
         failed, invalid = self._stat(Outcome.FAILED.stat), self._stat(Outcome.INVALID.stat)
         if failed:
             self._fail(
@@ -56,7 +56,7 @@ class RunMonitor(Monitor):
 
     @monitors.name("burst of 503s")
     def test_burst_of_503s(self) -> None:
-        """The feed was not overloaded."""
+        """Check that the feed was not overloaded."""
         answers = self._stat("downloader/response_status_count/503")
         if answers > self._options.max_503:
             self._fail(
@@ -66,7 +66,7 @@ class RunMonitor(Monitor):
 
     @monitors.name("outbox")
     def test_outbox(self) -> None:
-        """Every stored file was announced."""
+        """Check that the message of every stored file was sent."""
         owed = self._stat(OWED) + self._stat(LOST)
         if owed:
             self._fail(
@@ -76,7 +76,7 @@ class RunMonitor(Monitor):
 
     @monitors.name("errors in the log")
     def test_errors_in_the_log(self) -> None:
-        """Nothing went wrong that is not counted elsewhere."""
+        """Check that no errors were logged; this covers errors that no other stat counts."""
         errors = self._stat("log_count/ERROR") + self._stat("log_count/CRITICAL")
         if errors:
             self._fail(f"{count(errors, 'error')}: each says what to do")
@@ -93,7 +93,7 @@ class RunMonitor(Monitor):
 
 
 class RunMonitors(MonitorSuite):
-    """The monitors, with the actions that the settings switch on, for when one of them fails."""
+    """The monitors, and the actions to run when one fails, as enabled by the settings."""
 
     monitors = (RunMonitor,)
 
@@ -106,7 +106,7 @@ class RunMonitors(MonitorSuite):
                 self.add_monitors_failed_action(load_object(_ACTIONS + path))
             except (ImportError, NotConfigured) as error:
                 logger.error(
-                    "%s is set, but nobody will be told: %s; see Monitoring in README.md",
+                    "%s is set, but no notifications are sent: %s; see Monitoring in README.md",
                     setting,
                     error,
                 )

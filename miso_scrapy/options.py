@@ -1,4 +1,4 @@
-"""The options of a run: settings, read once, with their types, refused in one line when wrong."""
+"""The options of a run: settings, converted to their types and validated."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from miso_scrapy.text.masking import masked_url
 ENVIRONMENTS = ("dev", "staging", "prod")
 MISO = "misoenergy.org"
 MISO_ASKS = 60
-"""Seconds that MISO asks to leave between two requests."""
-# As boto3 takes it: a name, or the ARN of an access point.
+"""The seconds that MISO requires between two requests."""
+# As boto3 accepts it: a name, or the ARN of an access point.
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[\w:/.-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the settings say, checked. README.md lists them all."""
+    """The validated values of the settings. README.md lists all settings."""
 
     api_url: str
     min_interval: float
@@ -54,36 +54,40 @@ class Options:
 
     @classmethod
     def from_settings(cls, settings: BaseSettings) -> Options:
-        """Read *settings*. Raises ValueError, with one line that names the setting."""
+        """Read *settings*. Raises ValueError with one line that names the invalid setting."""
         environment = settings.get("ENVIRONMENT", "")
         if environment not in ENVIRONMENTS:
-            raise ValueError(f"ENVIRONMENT={environment!r} is none of {', '.join(ENVIRONMENTS)}")
+            raise ValueError(
+                f"ENVIRONMENT={environment!r} must be one of {', '.join(ENVIRONMENTS)}"
+            )
         api_url = settings.get("MISO_API_URL", "")
         if not _is_url(api_url, "http", "https") or not urlsplit(api_url).hostname:
-            raise ValueError("MISO_API_URL is no http:// or https:// URL")
+            raise ValueError("MISO_API_URL must be an http:// or https:// URL")
         brokers = [broker.strip() for broker in settings.getlist("KAFKA_BROKERS") if broker.strip()]
         topic = settings.get("KAFKA_TOPIC", "")
         if bool(brokers) != bool(topic):
             missing = "KAFKA_TOPIC" if brokers else "KAFKA_BROKERS"
             raise ValueError(
-                f"{missing} is not set: set both KAFKA_BROKERS and KAFKA_TOPIC, or none"
+                f"{missing} is not set: set both KAFKA_BROKERS and KAFKA_TOPIC, or neither"
             )
         if ca_file := settings.get("MISO_CA_FILE"):
             check_ca_file(ca_file)
         _positive(settings, "DOWNLOAD_TIMEOUT")
         if not str(settings.get("RETRY_TIMES")).isdecimal():
-            raise ValueError(f"RETRY_TIMES={settings.get('RETRY_TIMES')!r} is no number of retries")
+            raise ValueError(
+                f"RETRY_TIMES={settings.get('RETRY_TIMES')!r} must be a whole number, 0 or more"
+            )
         _flag(settings, "SPIDERMON_ENABLED")
         if settings.get("LOG_LEVEL") not in logging.getLevelNamesMapping():
             raise ValueError(
-                f"LOG_LEVEL={settings.get('LOG_LEVEL')!r} is none of DEBUG, INFO, WARNING, ERROR"
+                f"LOG_LEVEL={settings.get('LOG_LEVEL')!r} must be one of DEBUG, INFO, WARNING, ERROR"
             )
         log_format = settings.get("LOG_FORMAT")
         try:
             logging.Formatter(None if log_format == "json" else log_format)
         except ValueError:
             raise ValueError(
-                f"LOG_FORMAT={log_format!r} is neither json nor a format of Python's logging"
+                f"LOG_FORMAT={log_format!r} must be json or a format string of Python's logging"
             ) from None
         return cls(
             api_url=api_url,
@@ -106,31 +110,31 @@ class Options:
 
 
 def variables() -> list[str]:
-    """Return the settings that have an environment variable: settings.py is the one list of them."""
+    """Return the names of the settings that have an environment variable, as settings.py reads them."""
     return re.findall(r"environ\.get\(\s*\"(\w+)\"", inspect.getsource(defaults))
 
 
 def data_dir(settings: BaseSettings) -> Path:
-    """Return MISO_DATA_DIR; where it is empty, its default. Raises ValueError."""
+    """Return MISO_DATA_DIR, or its default if it is empty. Raises ValueError."""
     text = str(settings.get("MISO_DATA_DIR") or "data")
     return local_path("MISO_DATA_DIR", text, "; for a bucket, set S3_BUCKET").absolute()
 
 
 def local_path(name: str, text: str, advice: str = "") -> Path:
-    """Return *text*, given as *name*, as a path. Raises ValueError for an address such as s3://."""
+    """Return *text*, the value of *name*, as a path. Raises ValueError for an address such as s3://."""
     if "://" in text:
         raise ValueError(f"{name} must be a local path, not {masked_url(text)}{advice}")
     return Path(text)
 
 
 def flag(name: str, text: str) -> bool:
-    """Return what a user means by *text*: 1, true, yes, on; 0, false, no, off. Raises ValueError."""
+    """Return *text* as a bool: 1, true, yes, on; 0, false, no, off. Raises ValueError."""
     value = str(text).strip().lower()
     if value in ("1", "true", "yes", "on"):
         return True
     if value in ("0", "false", "no", "off"):
         return False
-    raise ValueError(f"{name}={text!r} is neither 1 nor 0")
+    raise ValueError(f"{name}={text!r} must be 1 or 0")
 
 
 def _flag(settings: BaseSettings, name: str) -> bool:
@@ -158,13 +162,13 @@ def _number(settings: BaseSettings, name: str) -> float:
 def _whole(settings: BaseSettings, name: str) -> int:
     text = str(settings.get(name))
     if not text.isdecimal():
-        raise ValueError(f"{name}={text!r} is no whole number")
+        raise ValueError(f"{name}={text!r} must be a whole number, 0 or more")
     return int(text)
 
 
 def _min_interval(settings: BaseSettings, api_url: str) -> float:
     seconds = _number(settings, "MISO_MIN_INTERVAL")
-    # As Scrapy asks it: other spellings of the host are MISO's, too.
+    # Normalised as Scrapy does before a request: the host may be spelled in other ways.
     host = (urlsplit(safe_url_string(api_url)).hostname or "").rstrip(".")
     if seconds < MISO_ASKS and (host == MISO or host.endswith(f".{MISO}")):
         raise ValueError(
@@ -190,23 +194,23 @@ def _redis_url(settings: BaseSettings) -> str:
     url: str = settings.get("REDIS_URL", "")
     if url:
         if not _is_url(url, "redis", "rediss", "unix"):
-            raise ValueError("REDIS_URL is no redis://, rediss:// or unix:// URL")
+            raise ValueError("REDIS_URL must be a redis://, rediss:// or unix:// URL")
         return url
     host = settings.get("REDIS_HOST", "")
     if not host:
         return ""
     port, db = settings.get("REDIS_PORT"), settings.get("REDIS_DB")
     if not str(port).isdecimal() or int(port) > 65535:
-        raise ValueError(f"REDIS_PORT={port!r} is no port")
+        raise ValueError(f"REDIS_PORT={port!r} must be a port, 0 to 65535")
     if not str(db).isdecimal():
-        raise ValueError(f"REDIS_DB={db!r} is no number")
+        raise ValueError(f"REDIS_DB={db!r} must be a whole number, 0 or more")
     if ":" in host and not host.startswith("["):
         host = f"[{host}]"  # IPv6
     return f"redis://{quote(host, safe='[]:')}:{port}/{db}"
 
 
 def _is_url(url: str, *schemes: str) -> bool:
-    """Return whether *url* is one; it may hold a password, so nobody should repeat it."""
+    """Return whether *url* is a URL of one of *schemes*. It may hold a password: do not print it."""
     try:
         parts = urlsplit(url)
         return parts.scheme in schemes and (parts.port is None or parts.port > 0)

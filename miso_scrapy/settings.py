@@ -1,7 +1,7 @@
 """Settings of miso_scrapy, for Scrapy 2.19.
 
-Every knob has its place here: why, the default, the environment variable. Each can also be given as
-a Scrapy setting (``-s NAME=value``), which wins. https://docs.scrapy.org/en/latest/topics/settings.html
+The comment of each setting gives its reason, its default and its environment variable. A value given
+as a Scrapy setting (``-s NAME=value``) takes precedence. https://docs.scrapy.org/en/latest/topics/settings.html
 """
 
 import os
@@ -15,41 +15,43 @@ COMMANDS_MODULE = "miso_scrapy.commands"
 
 # --- The feed ---------------------------------------------------------------------------------
 
-# The live feed needs no key. `scrapy simulate` serves a look-alike. Environment: MISO_API_URL
+# The URL of the feed. The live feed needs no key; `scrapy simulate` serves a simulated one.
+# Environment: MISO_API_URL
 MISO_API_URL = os.environ.get(
     "MISO_API_URL", "https://public-api.misoenergy.org/api/RealTimeTotalLoad"
 )
 
-# How long after its time a candidate of the future is fetched, in seconds: MISO needs a while to
+# The delay in seconds after which a candidate of the future is fetched: MISO needs some time to
 # publish it. Default 60. Environment: MISO_PUBLISH_DELAY
 MISO_PUBLISH_DELAY = os.environ.get("MISO_PUBLISH_DELAY", "60")
 
-# A snapshot of today is not filed under another day. 0 files it all the same, marked
-# `"covered": false`: for a replay of one's own. Default 1. Environment: MISO_REQUIRE_COVERAGE
+# Whether a snapshot must cover its candidate to be filed: the feed answers requests for a past day
+# with today. 0 files every snapshot, marked `"covered": false` if it does not cover its candidate, for
+# a feed that replays past days. Default 1. Environment: MISO_REQUIRE_COVERAGE
 MISO_REQUIRE_COVERAGE = os.environ.get("MISO_REQUIRE_COVERAGE", "1")
 
 # --- Politeness -------------------------------------------------------------------------------
 
-# MISO should be able to see who asks.
+# Tells MISO which program sends the requests.
 USER_AGENT = f"miso_scrapy/{__version__} (archive of RealTimeTotalLoad; Scrapy)"
 
-# Seconds between the start of one request to the feed and the start of the next, for all who share
-# a registry; every candidate in between gets the same answer. MISO asks not to fetch a link more than
-# once per minute, and bans who does: below 60 is refused for its hosts. 0, for a feed of one's own:
-# each candidate gets an answer of its own. Default 60. Environment: MISO_MIN_INTERVAL
+# Seconds between the start of one request to the feed and the start of the next, for all runs that
+# share a registry. All candidates in between get the same answer. MISO asks not to fetch a link more
+# than once per minute, and blocks clients that do: values below 60 are refused for its hosts. 0 is for
+# your own feed: each candidate gets its own answer. Default 60. Environment: MISO_MIN_INTERVAL
 MISO_MIN_INTERVAL = os.environ.get("MISO_MIN_INTERVAL", "60")
 
 # One URL, one request at a time (Scrapy's defaults: 16, and 8 per domain).
 CONCURRENT_REQUESTS = 1
 CONCURRENT_REQUESTS_PER_DOMAIN = 1
 
-# An answer is one item. For each answer Scrapy starts as many tasks as this (its default: 100), and
-# reads the source of a callback that is a generator, to warn of a return in it: a quarter of the CPU
-# that a snapshot took.
+# An answer is one item. For each answer Scrapy starts this number of tasks (its default: 100), and
+# parses the source of a generator callback to warn of a return in it. Together they took a quarter of
+# the CPU time of a snapshot.
 CONCURRENT_ITEMS = 1
 WARN_ON_GENERATOR_RETURN_VALUE = False
 
-# asyncio's own loop, in C: a candidate of a feed that did not change takes a quarter less CPU.
+# An asyncio event loop in C: a candidate takes a quarter less CPU when the feed has not changed.
 ASYNCIO_EVENT_LOOP = "uvloop.Loop"
 
 # The feed is JSON.
@@ -60,33 +62,33 @@ REDIRECT_MAX_TIMES = 5
 
 # Scrapy does not verify certificates by default.
 DOWNLOAD_VERIFY_CERTIFICATES = True
-# Trusted are the system's roots and certifi's, as not every system has some.
+# Trusts the system's roots and those of certifi, as some systems have none.
 DOWNLOAD_HANDLERS = {"https": "miso_scrapy.downloadhandlers.https.TrustingDownloadHandler"}
-# More certificates to trust: a PEM file, such as of an intermediate that a server does not send.
-# Default: none. Environment: MISO_CA_FILE
+# A PEM file of additional certificates to trust, such as an intermediate certificate that a server
+# does not send. Default: none. Environment: MISO_CA_FILE
 MISO_CA_FILE = os.environ.get("MISO_CA_FILE", "")
 
-# A snapshot has about 15 KB: 5 MB is no snapshot.
+# A snapshot has about 15 KB: an answer of 5 MB is not a snapshot.
 DOWNLOAD_MAXSIZE = 5_000_000
 DOWNLOAD_WARNSIZE = 1_000_000
 
-# A redirection to another host does not tell it where we came from: MISO_API_URL may hold a key.
+# Sends no Referer header to another host after a redirection: MISO_API_URL may hold a key.
 REFERRER_POLICY = "same-origin"
 
-# Nothing listens; neither extension is in EXTENSIONS_BASE, besides.
+# No open ports. EXTENSIONS_BASE leaves out both extensions, too.
 TELNETCONSOLE_ENABLED = False
 REMOTE_CONTROL_ENABLED = False
 
-# --- Trouble ----------------------------------------------------------------------------------
+# --- Failures ---------------------------------------------------------------------------------
 
-# Slow answers take 2 to 4 s. Default 30 s. Environment: DOWNLOAD_TIMEOUT
+# Seconds to wait for an answer; slow ones take 2 to 4 s. Default 30. Environment: DOWNLOAD_TIMEOUT
 DOWNLOAD_TIMEOUT = os.environ.get("DOWNLOAD_TIMEOUT", "30")
 
-# How often a request to the feed is tried again, after the first try, each when its turn comes.
+# How many times a failed request to the feed is sent again; each retry waits for its turn.
 # Default 3. Environment: RETRY_TIMES
 RETRY_TIMES = os.environ.get("RETRY_TIMES", "3")
 RETRY_HTTP_CODES = [408, 429]  # and every 5xx
-# Our own line names the candidate and what to do; Scrapy's would only repeat it.
+# This project's log line names the candidate and what to do; Scrapy's would only repeat it.
 RETRY_GIVE_UP_LOG_LEVEL = "DEBUG"
 
 # --- The archive ------------------------------------------------------------------------------
@@ -94,40 +96,40 @@ RETRY_GIVE_UP_LOG_LEVEL = "DEBUG"
 # dev, staging or prod: the first part of every registry key. Environment: ENVIRONMENT
 ENVIRONMENT = os.environ.get("ENVIRONMENT", "dev")
 
-# Where files go without a bucket; without Redis the registry and the turns at the feed are here too.
-# Default ./data. Environment: MISO_DATA_DIR
+# The directory of the archive, if there is no bucket. Without Redis it also holds the registry and the
+# times of the requests to the feed. Default ./data. Environment: MISO_DATA_DIR
 MISO_DATA_DIR = os.environ.get("MISO_DATA_DIR", "data")
 
-# The bucket files go to instead. Default: none. Environment: S3_BUCKET
+# The bucket of the archive, instead of a directory. Default: none. Environment: S3_BUCKET
 S3_BUCKET = os.environ.get("S3_BUCKET", "")
 # The profile of ~/.aws/config to use. boto3 reads AWS_ENDPOINT_URL, AWS_REGION and the rest of its
-# usual chain by itself. Default: none. Environment: AWS_PROFILE
+# usual chain itself. Default: none. Environment: AWS_PROFILE
 AWS_PROFILE = os.environ.get("AWS_PROFILE", "")
 
 # --- The registry -----------------------------------------------------------------------------
 
-# Redis or Valkey: a URL (redis://:password@host:6379/0, rediss:// for TLS), or its parts. None set:
-# an embedded Valkey under MISO_DATA_DIR. Environment: REDIS_URL, REDIS_HOST, REDIS_PORT, REDIS_DB
+# Redis or Valkey: a URL (redis://:password@host:6379/0, rediss:// for TLS), or its parts. Default: an
+# embedded Valkey under MISO_DATA_DIR. Environment: REDIS_URL, REDIS_HOST, REDIS_PORT, REDIS_DB
 REDIS_URL = os.environ.get("REDIS_URL", "")
 REDIS_HOST = os.environ.get("REDIS_HOST", "")
 REDIS_PORT = os.environ.get("REDIS_PORT", "6379")
 REDIS_DB = os.environ.get("REDIS_DB", "0")
 
-# How long a registration is remembered, in days. Default 365. Environment: REGISTRY_TTL_DAYS
+# How long a registration is kept, in days. Default 365. Environment: REGISTRY_TTL_DAYS
 REGISTRY_TTL_DAYS = os.environ.get("REGISTRY_TTL_DAYS", "365")
 
-# How long a claim outlives a worker that died, in seconds; a living worker renews its own. Others
-# wait that long for it. Default 60. Environment: REGISTRY_CLAIM_TTL
+# How long a claim stays valid after its worker was killed, in seconds. Other workers wait that long. A
+# running worker renews its claims. Default 60. Environment: REGISTRY_CLAIM_TTL
 REGISTRY_CLAIM_TTL = os.environ.get("REGISTRY_CLAIM_TTL", "60")
 
 # --- Notification -----------------------------------------------------------------------------
 
-# One message per stored file, when both are set: host:port,host:port and a topic that exists.
+# If both are set, one message per stored file is sent: host:port,host:port and a topic that exists.
 # Environment: KAFKA_BROKERS, KAFKA_TOPIC
 KAFKA_BROKERS = os.environ.get("KAFKA_BROKERS", "")
 KAFKA_TOPIC = os.environ.get("KAFKA_TOPIC", "")
-# PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. Default: SSL where a KAFKA_SSL_ file is given, else
-# PLAINTEXT; with SASL_ in front where KAFKA_SASL_MECHANISM is. Environment: the same names
+# PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. Default: SSL if a KAFKA_SSL_ file is set, PLAINTEXT
+# otherwise; with the prefix SASL_ if KAFKA_SASL_MECHANISM is set. Environment: the same names
 KAFKA_SECURITY_PROTOCOL = os.environ.get("KAFKA_SECURITY_PROTOCOL", "")
 KAFKA_SSL_CAFILE = os.environ.get("KAFKA_SSL_CAFILE", "")
 KAFKA_SSL_CERTFILE = os.environ.get("KAFKA_SSL_CERTFILE", "")
@@ -136,15 +138,16 @@ KAFKA_SSL_PASSWORD = os.environ.get("KAFKA_SSL_PASSWORD", "")
 KAFKA_SASL_MECHANISM = os.environ.get("KAFKA_SASL_MECHANISM", "")  # PLAIN, SCRAM-SHA-256, -512
 KAFKA_SASL_USERNAME = os.environ.get("KAFKA_SASL_USERNAME", "")
 KAFKA_SASL_PASSWORD = os.environ.get("KAFKA_SASL_PASSWORD", "")
-# How long a broker that is down may keep us waiting, in seconds: at most once a minute, not per
-# message. Default 10. Environment: KAFKA_TIMEOUT
+# How long a run waits for a broker that is down, in seconds. It waits at most once a minute, not for
+# each message. Default 10. Environment: KAFKA_TIMEOUT
 KAFKA_TIMEOUT = os.environ.get("KAFKA_TIMEOUT", "10")
 
-# --- The way through (https://docs.scrapy.org/en/latest/topics/item-pipeline.html) -----------------
+# --- Components (https://docs.scrapy.org/en/latest/topics/item-pipeline.html) ---------------------
 
-# The _BASE settings are Scrapy's own parts, here without those that have no use for one JSON URL
-# (cookies, robots.txt, links, a console...). To switch one off is not enough: Scrapy imports it all the
-# same, and a run of one snapshot, 105,120 times a year, takes 1.4 s of CPU without, 2.0 s with them.
+# The _BASE settings list Scrapy's own components, without those that are not needed for one JSON URL
+# (cookies, robots.txt, links, a console...). Disabling a component is not enough, as Scrapy still
+# imports it: a run of one snapshot, 105,120 times a year, takes 2.0 s of CPU time with them and 1.4 s
+# without.
 
 SPIDER_MIDDLEWARES_BASE = {
     "scrapy.spidermiddlewares.httperror.HttpErrorMiddleware": 50,
@@ -162,14 +165,14 @@ DOWNLOADER_MIDDLEWARES_BASE = {
     "scrapy.downloadermiddlewares.stats.DownloaderStats": 850,
 }
 DOWNLOADER_MIDDLEWARES = {
-    # Before what prepares a request for the network, as most are answered without it; and after
-    # decompression on the way back, so that it reads plain bodies.
+    # Before the middlewares that prepare a request for the network, as most requests are answered
+    # without it. It gets responses after decompression.
     "miso_scrapy.downloadermiddlewares.feed_access.FeedAccessMiddleware": 550,
 }
 
 ITEM_PIPELINES = {
-    # The order is the promise: nothing is registered before it is stored, or announced before it
-    # is registered.
+    # The order matters: a file is stored before it is registered, and registered before it is
+    # announced.
     "miso_scrapy.pipelines.validate.ValidatePipeline": 100,
     "miso_scrapy.pipelines.identity.IdentityPipeline": 120,
     "miso_scrapy.pipelines.freshness.FreshnessPipeline": 150,
@@ -208,20 +211,21 @@ SPIDER_CONTRACTS = {
 
 # --- Monitoring -------------------------------------------------------------------------------
 
-# Where Prometheus text about the run goes: a *.prom file in the directory that node_exporter's
+# The file for Prometheus metrics of the run: a *.prom file in the directory that node_exporter's
 # textfile collector reads. Default: none. Environment: METRICS_FILE
 METRICS_FILE = os.environ.get("METRICS_FILE", "")
-# How often a run that goes on writes it, in seconds. Default 60. Environment: METRICS_INTERVAL
+# Seconds between two writes of that file during a run. Default 60. Environment: METRICS_INTERVAL
 METRICS_INTERVAL = os.environ.get("METRICS_INTERVAL", "60")
 
-# How many minutes the feed's newest interval may be behind the clock. Default 15.
+# The highest age of the feed's newest interval, in minutes, that is not reported. Default 15.
 # Environment: MISO_STALE_AFTER
 MISO_STALE_AFTER = os.environ.get("MISO_STALE_AFTER", "15")
-# How many answers of a run may be 503: one candidate that is given up gets four. Default 5.
+# The highest number of 503 answers in a run that is not reported; one failed candidate gets four.
+# Default 5.
 # Environment: MISO_MAX_503
 MISO_MAX_503 = os.environ.get("MISO_MAX_503", "5")
-# Monitors judge each run at its end. What one that fails does beside its log line is said by
-# Spidermon's own settings, each an environment variable too: a scheduler has them, or a secret.
+# Monitors check each run at its end, and log a line if they fail. Spidermon's own settings add other
+# actions. Each is an environment variable too, as schedulers and secret stores set those.
 # https://spidermon.readthedocs.io/en/latest/settings.html Environment: SPIDERMON_...
 SPIDERMON_ENABLED = "1"
 SPIDERMON_SPIDER_CLOSE_MONITORS = ["miso_scrapy.monitors.RunMonitors"]
@@ -231,8 +235,8 @@ globals().update({name: os.environ[name] for name in os.environ if name.startswi
 
 # Default INFO. Environment: LOG_LEVEL
 LOG_LEVEL = os.environ.get("LOG_LEVEL", "INFO")
-# json, one object a line, for what collects logs; or a format string of Python's logging. Default:
-# lines for people. Environment: LOG_FORMAT
+# json (one object per line, for log collectors), or a format string of Python's logging. Default:
+# plain text lines. Environment: LOG_FORMAT
 LOG_FORMAT = os.environ.get("LOG_FORMAT", "%(asctime)s [%(name)s] %(levelname)s: %(message)s")
 ADDONS = {"miso_scrapy.logs.json_format.JSONLog": 0}
 # One line per candidate, without its payload.

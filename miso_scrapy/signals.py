@@ -1,4 +1,4 @@
-"""Signals of this project, beside Scrapy's own."""
+"""Signals of this project, in addition to those of Scrapy."""
 
 candidate_skipped = object()
-"""Sent with *identifier* when a candidate is skipped: it never becomes an item."""
+"""Sent with *identifier* when a candidate is skipped: no item signal is sent for it."""

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Outcome(StrEnum):
-    """What became of a candidate; ``miso/{outcome}`` in the stats counts it."""
+    """How a candidate ended; the stat ``miso/{outcome}`` counts the candidates of each."""
 
     STORED = "stored"
     """Filed by this run."""
@@ -17,15 +17,15 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
     """It is registered already: nothing was fetched."""
     UNCOVERED = "uncovered"
-    """The feed answered with another day."""
+    """The feed answered with a snapshot of another day."""
     INVALID = "invalid"
-    """The feed answered with something that is no snapshot."""
+    """The answer of the feed is not a snapshot."""
     FAILED = "failed"
-    """The feed, the store or the registry did not do its part."""
+    """The feed, the store or the registry failed."""
 
     @property
     def stat(self) -> str:
-        """The stat that counts it."""
+        """The name of the stat that counts it."""
         return f"miso/{self}"
 
 
@@ -34,12 +34,12 @@ CANDIDATES = "miso/candidates"
 REQUESTS = "miso/requests"
 """Requests sent to the feed."""
 SHARED = "miso/shared"
-"""Candidates served by an answer that was fetched for another candidate, run or worker."""
+"""Candidates that used an answer fetched for another candidate, run or worker."""
 STORED_BYTES = "miso/stored_bytes"
 NEWEST_INTERVAL = "miso/newest_interval"
-"""The newest interval that the feed gave, ISO 8601 in UTC."""
+"""The newest interval received from the feed, ISO 8601 in UTC."""
 BEHIND_SECONDS = "miso/behind_seconds"
-"""How far the last snapshot was behind the clock when it was fetched."""
+"""The age of the last snapshot when it was fetched, in seconds."""
 UNUSED_ROWS = "miso/unused_rows"
 """Rows of filed snapshots that readers do not use."""
 EMPTY_SNAPSHOTS = "miso/empty_snapshots"
@@ -53,13 +53,14 @@ LEFT_IN_QUARANTINE = "miso/left_in_quarantine"
 OUTBOX = "miso/outbox"
 """Messages in the outbox."""
 OWED = "miso/owed"
-"""Messages that the run did not send and that the next run sends."""
+"""Messages that the run did not send; the next run sends them."""
 LOST = "miso/lost"
-"""Messages that nobody sends any more."""
+"""Messages that are not sent by this run or a later one."""
 UNFINISHED = "miso/unfinished"
 """Candidates that were due and that the run did not reach."""
 # Finish reasons. The line that is logged when the run ends for one of them says what to do.
 HELD_OFF = "feed_held_off"
+"""The feed allows no request for a long time."""
 WRONG_ARCHIVE = "wrong_archive"
 STORE_UNAVAILABLE = "store_unavailable"
 REGISTRY_UNAVAILABLE = "registry_unavailable"
@@ -74,8 +75,8 @@ EXPLAINED = (
 
 
 def exit_status(stats: Mapping[str, Any]) -> int:
-    """Return 0 when every candidate is stored, duplicate or skipped, and nothing is owed, lost or left
-    in quarantine by `scrapy requeue`; else 1.
+    """Return 0 if every candidate is stored, duplicate or skipped, and nothing is owed, lost or left in
+    quarantine by `scrapy requeue`. Return 1 otherwise.
     """
     good = sum(stats.get(outcome.stat, 0) for outcome in GOOD)
     ended_well = stats.get("finish_reason") in ("finished", "shutdown")
