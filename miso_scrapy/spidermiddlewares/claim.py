@@ -1,4 +1,4 @@
-"""Claim each candidate before it is fetched: what is registered, or another worker's, is not."""
+"""Claim each candidate before it is fetched, and skip those that are registered already."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ _WAIT = 0.1
 
 
 class ClaimMiddleware(Component):
-    """Let a candidate's request through once the candidate is claimed.
+    """Pass on the request of a candidate after claiming the candidate.
 
-    Registered candidates are counted as skipped; but a request with ``fetched`` in its meta goes on,
-    without a claim: its content is known, and is compared with what is stored. Candidates that are
-    held are asked for again while there is nothing else to do, and taken over if the lease runs out.
+    Registered candidates are counted as skipped. An exception are requests with ``fetched`` in their
+    meta: they go on without a claim, as their content is known and is compared with the stored one.
+    If another worker holds a candidate, the claim is tried again while no other request is ready. It
+    succeeds when the lease of that worker has run out.
     """
 
     async def process_start(self, start: AsyncIterator[Request]) -> AsyncIterator[Request]:
-        """Yield the requests of *start* whose candidates are this worker's."""
+        """Yield the requests of *start* that this worker has to fetch."""
         archive = Connections.of(self.crawler)
         held: deque[Request] = deque()
         coming: asyncio.Task[Request | None] | None = None
         ended = False
         try:
             while held or not ended:
-                # What comes next goes first; while nothing does, those that are held are asked for.
+                # The next request of *start* has priority; held ones are tried while there is none.
                 if not ended:
                     coming = coming or asyncio.create_task(_next(start))
                     await asyncio.wait({coming}, timeout=_WAIT if held else None)
@@ -61,7 +62,7 @@ class ClaimMiddleware(Component):
                 coming.cancel()
 
     async def _claim(self, archive: Connections, wanted: Request) -> Step:
-        """Claim the candidate; count it where it ends here."""
+        """Claim the candidate of *wanted*. Count the candidate if it is not fetched."""
         if archive.registry is None:
             return Step.CLAIMED
         identifier = wanted.meta["identifier"]
@@ -87,5 +88,5 @@ def _passes(step: Step, wanted: Request) -> bool:
 
 
 async def _next(start: AsyncIterator[Request]) -> Request | None:
-    """Return what *start* yields next, or None at its end."""
+    """Return the next request of *start*, or None at its end."""
     return await anext(start, None)

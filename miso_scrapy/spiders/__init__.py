@@ -1,4 +1,4 @@
-"""The spiders: candidates and requests."""
+"""The spiders: they turn candidates into requests, and responses into snapshots."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 
 def refuse(unknown: Iterable[str], spider: str, takes: str) -> None:
-    """Raise ValueError for an argument that *spider* does not take, with what it *takes*.
+    """Raise ValueError if there is an *unknown* argument. *takes* says which arguments *spider* has.
 
-    Schedulers add arguments of their own, such as Scrapyd's ``_job``: those pass.
+    Arguments with a leading underscore are accepted: schedulers add them, such as Scrapyd's ``_job``.
     """
     for name in unknown:
         if not name.startswith("_"):
-            raise ValueError(f"{name} is no argument of {spider}: {takes}")
+            raise ValueError(f"{spider} has no argument {name}: {takes}")

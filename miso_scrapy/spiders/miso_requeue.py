@@ -1,4 +1,4 @@
-"""What is in quarantine, once more: for after a fix."""
+"""The spider that files quarantined bodies which a newer version of this project can read."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from miso_scrapy.store import AccessDenied, StoreUnavailable
 
 
 class MisoRequeueSpider(ArchiveSpider):
-    """Send every body in quarantine through the pipelines again: what now validates is filed."""
+    """Send every body in quarantine through the pipelines again, to file those that are valid now."""
 
     name = "miso_requeue"
 
     def __init__(self, **others: Any) -> None:
         super().__init__()
-        refuse(others, self.name, "it takes none")
+        refuse(others, self.name, "it has no arguments")
 
     async def start(self) -> AsyncIterator[Request]:
-        """Yield a request per body in quarantine; it goes nowhere: the snapshot is read already.
+        """Yield a ``data:`` request per body in quarantine, which carries the snapshot.
 
-        As items, they would pass the engine by: nothing would hold them back, or wait for them.
+        Items yielded here would bypass the engine: it would not limit their number, or wait for them.
         """
         store = Connections.of(self.crawler).store
         try:
@@ -60,14 +60,14 @@ class MisoRequeueSpider(ArchiveSpider):
             Connections.of(self.crawler).stop(error)
 
     def parse(self, response: Response, snapshot: Snapshot) -> Iterator[Snapshot]:
-        """Yield *snapshot*, as the feed's own spider does."""
+        """Yield *snapshot* with the token of its claim."""
         snapshot.token = response.meta["token"]
         yield snapshot
 
     def _read(self, key: str) -> Snapshot | None:
         store = Connections.of(self.crawler).store
         try:
-            if (body := store.get(key)) is None:  # gone since it was listed
+            if (body := store.get(key)) is None:  # removed since it was listed
                 self.crawler.stats.inc_value(LEFT_IN_QUARANTINE, -1)
                 return None
             note = store.metadata(key)
@@ -82,10 +82,10 @@ class MisoRequeueSpider(ArchiveSpider):
 
 
 def _reread(key: str, body: bytes, note: dict[str, str]) -> Snapshot:
-    """Return what is kept under *key* as the snapshot that it is now understood to be.
+    """Return the *body* that is kept under *key*, with its metadata *note*, as a snapshot.
 
-    Its candidate is the one it was fetched for; or, if it does not cover that one, the interval that
-    it is of itself. ``trouble`` says so where it is still no snapshot.
+    Its candidate is the one that it was fetched for. If it does not cover that candidate, it is the
+    interval of its own RefId. ``trouble`` is set if the body is still not a valid snapshot.
     """
     snapshot = Snapshot(
         candidate=candidate_of(note["identifier"]),

@@ -1,4 +1,4 @@
-"""MISO's real-time total load: one snapshot per 5-minute candidate."""
+"""The spider for MISO's real-time total load: one snapshot per 5-minute candidate."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ _AGAIN = "run the same range again"
 
 
 class MisoRtloadSpider(ArchiveSpider):
-    """Ask the feed for each candidate from *start* to *end*.
+    """Fetch a snapshot for each candidate from *start* to *end*.
 
     ``-a start=`` and ``-a end=``: see :func:`~miso_scrapy.feed.candidate.parse_range`.
-    ``-a force=1`` files again what is registered already; ``-a skip_hash_check=1`` files everything,
-    without a registry.
+    ``-a force=1`` also files candidates that are registered already. ``-a skip_hash_check=1`` files all
+    candidates, without a registry.
     """
 
     name = "miso_rtload"
@@ -65,14 +65,14 @@ class MisoRtloadSpider(ArchiveSpider):
         super().__init__()
         self.api_url = ""
         self.publish_delay = timedelta()
-        refuse(others, self.name, "there are start, end, force and skip_hash_check")
+        refuse(others, self.name, "its arguments are start, end, force and skip_hash_check")
         self.candidates: CandidateRange = parse_range(start, end, datetime.now(UTC))
         self.force = flag("force", force)
         self.skip_hash_check = flag("skip_hash_check", skip_hash_check)
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> MisoRtloadSpider:
-        """Make it for *crawler*. Raises ValueError, with one line for the user."""
+        """Create the spider for *crawler*. Raises ValueError with one line for the user."""
         spider = super().from_crawler(crawler, *args, **kwargs)
         options = Options.from_settings(crawler.settings)
         spider.api_url = options.api_url
@@ -80,9 +80,9 @@ class MisoRtloadSpider(ArchiveSpider):
         return spider
 
     async def start(self) -> AsyncIterator[Request]:
-        """Yield a request per candidate, each only when the one before is on its way.
+        """Yield a request per candidate, when the scheduler has room for it.
 
-        A range that reaches into the future is followed: each candidate when it is due.
+        The candidates of a range that reaches into the future are yielded when they are due.
         """
         self.logger.info(
             "Candidates: %d, %s, from %s", len(self.candidates), self.candidates, self.api_url
@@ -96,17 +96,17 @@ class MisoRtloadSpider(ArchiveSpider):
             yield self.request_for(candidate, came_due)
 
     def due_candidates(self) -> int:
-        """Return how many candidates of the range are due by now."""
+        """Return the number of candidates of the range that are due now."""
         last = floor_to_interval(datetime.now(UTC) - self.publish_delay)
-        if self.candidates.last <= last + INTERVAL:  # nothing to follow any more
+        if self.candidates.last <= last + INTERVAL:  # the last one is due in less than an interval
             return len(self.candidates)
         return max((last - self.candidates.first) // INTERVAL + 1, 0)
 
     async def _due(self, candidate: datetime, began: datetime) -> float:
-        """Wait until *candidate* is published; return when it was found due, by the monotonic clock.
+        """Wait until *candidate* is due. Return the monotonic time at which the wait ended.
 
-        0 for a candidate that was due when the run *began*. The machine's clock is read each second:
-        it may jump, and the machine may sleep.
+        Return 0 for a candidate that was due when the run *began*. The wall clock is read each second,
+        as it may be set, and the machine may be suspended.
         """
         due = candidate + self.publish_delay
         if due <= began:
@@ -116,7 +116,7 @@ class MisoRtloadSpider(ArchiveSpider):
         return time.monotonic()
 
     def request_for(self, candidate: datetime, came_due: float) -> Request:
-        """Return the request for *candidate*. The URL is the same for all: nothing is to filter."""
+        """Return the request for *candidate*. All have the same URL, so duplicates are not filtered."""
         return Request(
             self.api_url,
             callback=self.parse,
@@ -127,7 +127,7 @@ class MisoRtloadSpider(ArchiveSpider):
         )
 
     def parse(self, response: Response, candidate: datetime) -> Iterator[Snapshot]:
-        """Yield the snapshot that *response* holds, in the documented shape.
+        """Yield the snapshot in *response*, in the documented shape.
 
         @feed
         @returns items 1 1
@@ -160,7 +160,7 @@ class MisoRtloadSpider(ArchiveSpider):
     def not_fetched(self, failure: Failure) -> Iterator[Snapshot]:
         """Yield the candidate as failed, with a line that says why and what to do.
 
-        Nothing where the run ends before the feed was asked.
+        Yield nothing if the run ended before a request was sent.
         """
         if isinstance(failure.value, NotAsked):
             return
@@ -187,7 +187,7 @@ def _tries(meta: dict[str, Any]) -> str:
 
 
 def _why(error: BaseException | None, request: Request) -> tuple[str, str, str]:
-    """Return what went wrong, what to do about it, and how loud to say so."""
+    """Return the reason of *error*, what to do about it, and the log level."""
     if isinstance(error, HttpError):
         status = error.response.status
         if asked := error.response.headers.get("Retry-After"):
