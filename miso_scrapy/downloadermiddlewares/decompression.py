@@ -1,4 +1,4 @@
-"""Decompression that leaves it to FeedAccessMiddleware what a broken body means."""
+"""Decompression that passes broken bodies on to FeedAccessMiddleware."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddlewa
 from scrapy.http import Response
 
 UNREADABLE = "unreadable"
-"""The request's meta key for why its response could not be decompressed."""
+"""The request's meta key for the error that decompression raised."""
 
 
 class DecompressionMiddleware(HttpCompressionMiddleware):
-    """Scrapy's HttpCompressionMiddleware, which passes on the response that it cannot decompress.
+    """Scrapy's HttpCompressionMiddleware, but a response that it cannot decompress is passed on.
 
-    What a middleware raises for a response, no other middleware sees: the failure would end one
-    candidate, and the next one would ask the feed again.
+    Other middlewares do not see an exception that ``process_response`` raises: it would end one
+    candidate, and the next candidate would send another request at once.
     """
 
     def process_response(  # type: ignore[override]
         self, request: Request, response: Response
     ) -> Request | Response:
-        """Return *response* decompressed, or as it is, with the reason in the request's meta."""
+        """Return *response* decompressed; or unchanged, with the error in the request's meta."""
         try:
             return super().process_response(request, response)
-        except Exception as error:  # noqa: BLE001  each format has errors of its own
+        except Exception as error:  # noqa: BLE001  each format raises its own
             request.meta[UNREADABLE] = error
             return response

@@ -1,4 +1,4 @@
-"""Feed access: may the feed be asked, who has the answer, and when may it be asked again?"""
+"""Feed access: limit the requests to the feed, and share their answers between candidates."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ _POLL = 0.2
 
 
 class NotAsked(IgnoreRequest):
-    """The run ends before there is an answer; the reason is logged already."""
+    """The run ends before there is an answer. The reason has been logged."""
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """What the last try gave: it ends every candidate that was due *at* this time."""
+    """The *result* of the last try. Every candidate that was due at the monotonic time *at* fails."""
 
     result: Response | Exception
     tries: int
     at: float
 
     def end(self, request: Request) -> Response:
-        """Return or raise the result, as the one of *request*."""
+        """Return or raise the result for *request*."""
         request.meta.update(retry_times=self.tries - 1, failed_together=True)
         if isinstance(self.result, Exception):
             raise self.result.with_traceback(None)
         response = self.result.replace(request=request)
-        if response.status != 200:  # not as a response: it was counted when it came
+        if response.status != 200:  # not returned: the stats have counted this response
             raise HttpError(response)
         return response
 
@@ -65,14 +65,15 @@ class _Failure:
 class FeedAccessMiddleware(Component):
     """Give each candidate the feed's answer, with at most one request per MISO_MIN_INTERVAL.
 
-    The request of a candidate waits here for an answer that is shared, or for a turn. With a turn it
-    goes on to the feed; its answer serves every candidate of the interval. A request that failed is
-    sent again, RETRY_TIMES times, each with a turn of its own. Then every candidate that was due has
-    failed; ``came_due`` in a request's meta says since when it is. Retry-After holds everybody off.
+    The request of a candidate waits here for a shared answer, or for a turn. With a turn it is sent to
+    the feed, and its answer is used for every candidate until the interval is over. A failed request is
+    sent again up to RETRY_TIMES times; each retry needs its own turn. After the last one, all candidates
+    that were due fail; ``came_due`` in a request's meta is the monotonic time since when it is due.
+    Retry-After delays all runs that share the registry.
 
-    With MISO_MIN_INTERVAL=0 each candidate gets an answer, or fails, by itself.
+    With MISO_MIN_INTERVAL=0 each candidate gets its own answer or failure.
 
-    Sets ``fetched_at`` in the request's meta, or ``failed_together``.
+    Sets ``fetched_at`` or ``failed_together`` in the request's meta.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -86,21 +87,21 @@ class FeedAccessMiddleware(Component):
         self._answer: Answer | None = None
         self._good_until = 0.0
         self._asking_until = 0.0
-        """Until when a request of this run may be on its way: only one is at a time."""
+        """The monotonic time until which a request of this run may be in progress; there is only one."""
         self._asked_at = -math.inf
         self._problem: str | Exception = ""
-        """What was wrong with the last try, which is to be followed by another."""
+        """The problem of the last try, if another try follows."""
         self._tries = 0
         self._failure: _Failure | None = None
         self._turns: Turns | None = None
         self._registry: Registry | None = None
         self._ending: asyncio.Future[None] | None = None
-        # Of any answer: also of a redirection, and of one that is cut off.
+        # Read from every response, including redirections and cut-off ones.
         crawler.signals.connect(self._read_retry_after, signal=signals.headers_received)
         crawler.signals.connect(self._closed, signal=signals.spider_closed)
 
     async def process_request(self, request: Request) -> Request | Response | None:
-        """Return the answer that is shared, or let the request through, with a turn."""
+        """Return the shared answer, or pass the request on with a turn."""
         if visited := request.meta.get("redirect_urls"):
             return await self._redirected(request, visited)
         if request.url != self._link:
@@ -118,7 +119,7 @@ class FeedAccessMiddleware(Component):
         return None
 
     async def _redirected(self, request: Request, visited: list[str]) -> Request | None:
-        """Let a request through to another link; never back to one that was asked."""
+        """Pass on a redirected request, but never to a link that was requested before."""
         if await self._obey(request):
             problem = "a redirection with Retry-After"
             error = IgnoreRequest(f"{problem} to {masked_url(request.url)}")
@@ -134,7 +135,7 @@ class FeedAccessMiddleware(Component):
         return None
 
     async def process_response(self, request: Request, response: Response) -> Request | Response:
-        """Share a good answer; send the request again after another one."""
+        """Share the answer if it is good; send the request again if not."""
         if _TURN not in request.meta:
             return response
         held_off = await self._obey(request, response.status)
@@ -158,12 +159,12 @@ class FeedAccessMiddleware(Component):
             return again
         if error:
             raise error
-        if 200 < response.status < 300:  # Scrapy takes each of these for an answer
+        if 200 < response.status < 300:  # Scrapy treats every 2xx status as a success
             raise HttpError(response)
         return response
 
     async def process_exception(self, request: Request, exception: Exception) -> Request | None:
-        """Send the request again if *exception* may pass."""
+        """Send the request again if *exception* may be temporary."""
         if _TURN not in request.meta:
             return None
         await self._obey(request)
@@ -178,9 +179,12 @@ class FeedAccessMiddleware(Component):
         *,
         passes: bool,
     ) -> Request | None:
-        """Return the request for the next try; None where *result* is the end of it."""
+        """Return the request for the next try, or None if *result* is final.
+
+        *passes*: whether the problem may be temporary.
+        """
         await self._finish(request)
-        if self.interval:  # whoever asks next makes the next try, with or without this request
+        if self.interval:  # the next request, of any candidate, is the next try
             request.meta["retry_times"] = self._tries
         self._tries += 1
         assert self.crawler.spider is not None
@@ -201,12 +205,12 @@ class FeedAccessMiddleware(Component):
         return None
 
     async def _finish(self, request: Request, answer: Answer | None = None) -> None:
-        """End the turn of *request*, and share its *answer*."""
+        """End the turn of *request*, and share its *answer* if there is one."""
         self._asking_until, self._asked_at = 0.0, time.monotonic()
         turn = request.meta.pop(_TURN, None)
         if turn is None:  # not a request to the feed
             return
-        with contextlib.suppress(RegistryUnavailable):  # the next step will tell
+        with contextlib.suppress(RegistryUnavailable):  # the next step reports it
             await self._open_turns().finish(turn, answer)
 
     async def _step(self, request: Request) -> Turn | Answer | _Failure:
@@ -240,13 +244,13 @@ class FeedAccessMiddleware(Component):
                 self._failure = None
                 self._answer, self._good_until = step.answer, began + step.seconds
                 logger.info(
-                    "The answer of %s serves: at most one request in %g s",
+                    "Using the answer of %s: at most one request in %g s",
                     iso_utc(step.answer.fetched_at),
                     self.interval,
                 )
             elif not self.interval or (
-                # The process did not stand still with its turn, and the clock of the registry was not
-                # set forward since the last request of this run.
+                # The process was not suspended while it got its turn, and the clock of the registry was
+                # not set forward since the last request of this run.
                 time.monotonic() - began <= slack(self.interval)
                 and began - self._asked_at >= self.interval
             ):
@@ -254,10 +258,10 @@ class FeedAccessMiddleware(Component):
 
     def _tell_wait(self, wait: Wait) -> None:
         logger.info(
-            "%sThe feed is asked in %.0f s: %s",
+            "%sThe next request to the feed is in %.0f s: %s",
             f"{_one_line(self._problem)}. " if self._problem else "",
             wait.seconds,
-            "it asks for that with Retry-After"
+            "its Retry-After asks for that"
             if wait.held_off_until
             else f"at most one request in {self.interval:g} s",
         )
@@ -270,20 +274,23 @@ class FeedAccessMiddleware(Component):
             request.meta[_RETRY_AFTER] = seconds
 
     async def _obey(self, request: Request, status: int = 0) -> float:
-        """Hold everybody off for as long as the answer to *request* asks; return the seconds."""
+        """Delay all requests as long as the answer to *request* asks with Retry-After.
+
+        After a 403, delay them for REFUSED seconds at least. Return the seconds.
+        """
         seconds: float = request.meta.pop(_RETRY_AFTER, 0)
         if status == 403:
             seconds = max(seconds, REFUSED)
         if seconds:
-            with contextlib.suppress(RegistryUnavailable):  # the next step will tell
+            with contextlib.suppress(RegistryUnavailable):  # the next step reports it
                 await self._open_turns().hold_off(seconds)
         return seconds
 
     def _end(self, until: datetime, problem: str = "") -> NoReturn:
         said = f"answered {problem} and " if problem else ""
         line = (
-            f"The run ends here: the feed {said}asks not to be asked before {iso_utc(until)}; run the "
-            "same range again after that"
+            f"The run ends here: the feed {said}allows no request before {iso_utc(until)}; run the same "
+            "range again after that"
         )
         if self._ending is None:
             logger.error(line)
@@ -317,7 +324,7 @@ class FeedAccessMiddleware(Component):
 
 
 def _timeout(crawler: Crawler) -> float:
-    """Return the seconds after which a request, with its redirections, must have ended."""
+    """Return the longest time that a request with its redirections can take, in seconds."""
     settings = crawler.settings
     return settings.getfloat("DOWNLOAD_TIMEOUT") * (2 + settings.getint("REDIRECT_MAX_TIMES"))
 

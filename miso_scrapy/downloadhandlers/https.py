@@ -1,4 +1,4 @@
-"""Download over HTTPS from a server that is trusted, and say why one is not."""
+"""The download handler for HTTPS, which reports why a server is not trusted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from miso_scrapy.network import tls
 
 
 class UntrustedServer(DownloadFailedError):
-    """The server's certificate is refused: *what* is wrong with it, and how to *fix* that."""
+    """The server's certificate is not trusted: *what* is wrong with it, and how to *fix* that."""
 
     def __init__(self, what: str, fix: str) -> None:
         super().__init__(f"{what}; {fix}")
@@ -34,10 +34,10 @@ class UntrustedServer(DownloadFailedError):
 
 
 class TrustingDownloadHandler(HTTP11DownloadHandler):
-    """Scrapy's handler, with the roots of :mod:`miso_scrapy.network.tls` beside the system's.
+    """Scrapy's handler, which also trusts the roots of :mod:`miso_scrapy.network.tls`.
 
-    Scrapy has deprecated ``DOWNLOADER_CLIENTCONTEXTFACTORY``, and names a handler of one's own as what
-    is left to do: https://github.com/scrapy/scrapy/issues/7352
+    Scrapy has deprecated ``DOWNLOADER_CLIENTCONTEXTFACTORY``, and recommends a custom handler instead:
+    https://github.com/scrapy/scrapy/issues/7352
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -47,7 +47,7 @@ class TrustingDownloadHandler(HTTP11DownloadHandler):
             self._contextFactory = _Policy(self._contextFactory, ca_file)  # type: ignore[assignment]
 
     async def download_request(self, request: Request) -> Response:
-        """Download *request*. Raises UntrustedServer where the server's certificate is refused."""
+        """Download *request*. Raises UntrustedServer if the server's certificate is not trusted."""
         try:
             return await super().download_request(request)
         except DownloadFailedError as error:
@@ -59,7 +59,7 @@ class TrustingDownloadHandler(HTTP11DownloadHandler):
 
 @implementer(IPolicyForHTTPS)
 class _Policy:
-    """Scrapy's TLS options for each host, with more roots."""
+    """Scrapy's TLS policy, with additional roots for each host."""
 
     def __init__(self, scrapys: Any, ca_file: str) -> None:
         self._scrapys = scrapys
@@ -67,7 +67,7 @@ class _Policy:
         self._creators: dict[bytes, _Creator] = {}
 
     def creatorForNetloc(self, hostname: bytes, port: int) -> _Creator:  # noqa: N802
-        """Return what makes the connections to *hostname*: one for all, so that roots are read once."""
+        """Return the connection creator for *hostname*. It is cached, so that roots are read once."""
         if hostname not in self._creators:
             creator = self._scrapys.creatorForNetloc(hostname, port)
             self._creators[hostname] = _Creator(creator, hostname.decode("ascii"), self._ca_file)
@@ -76,7 +76,7 @@ class _Policy:
 
 @implementer(IOpenSSLClientConnectionCreator)
 class _Creator:
-    """Make the connections to one host. They have one context, and so one store of roots."""
+    """Create the connections to one host. They share one context, and so one store of roots."""
 
     def __init__(self, creator: Any, host: str, ca_file: str) -> None:
         self._creator = creator
@@ -85,7 +85,7 @@ class _Creator:
         self._has_roots = False
 
     def clientConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:  # noqa: N802
-        """Make the connection of *protocol*."""
+        """Create the connection for *protocol*."""
         connection: SSL.Connection = self._creator.clientConnectionForTLS(protocol)
         if not self._has_roots:
             store = connection.get_context().get_cert_store()
@@ -100,10 +100,10 @@ class _Creator:
 def _verifier(
     host: str, protocol: TLSMemoryBIOProtocol
 ) -> Callable[[SSL.Connection, crypto.X509, int, int, int], bool]:
-    """Return what OpenSSL calls for each certificate of *host*, instead of Twisted's own.
+    """Return the callback that OpenSSL calls for each certificate of *host*, instead of Twisted's.
 
-    Twisted's does not say why it refuses; and up to 26.10 it accepts a certificate for every host when
-    it names none.
+    Twisted's callback does not report the reason. Up to Twisted 26.10 it also accepts, for every host, a
+    certificate that names no host.
     """
     identity: IPAddress_ID | DNS_ID
     try:

@@ -143,7 +143,7 @@ def test_one_answer_serves_all_candidates_and_the_next_run(ask, body, registry, 
     assert run.outcomes == {"skipped": 1, "duplicate": 59}
     assert (run.stats["miso/requests"], run.stats["miso/shared"]) == (0, 59)
     second = fetched[:19] + "Z"
-    assert f"The answer of {second} serves: at most one request in 60 s" in run.log
+    assert f"Using the answer of {second}: at most one request in 60 s" in run.log
 
 
 def test_what_is_served_later_keeps_the_time_of_its_fetch(ask, body, archive, valkey):
@@ -279,7 +279,7 @@ def test_a_feed_that_asks_for_longer_than_five_minutes_ends_this_run_and_the_nex
         assert run.outcomes == {}
         (line,) = errors(run)
         assert "The run ends here: the feed " in line
-        assert "asks not to be asked before " in line
+        assert "allows no request before " in line
         until = datetime.fromisoformat(line.partition("before ")[2].partition(";")[0])
         left = until - datetime.now(UTC)
         assert timedelta(minutes=minutes - 2) < left <= timedelta(minutes=minutes)
@@ -306,7 +306,7 @@ def test_a_wait_of_seconds_is_waited_for(ask, body, registry):
         run = ask(server, env=registry, interval=1.9, **FEW)
         assert polite(server, 2, interval=2.9)
     assert (run.status, run.outcomes) == (0, {"stored": 1, "duplicate": 5})
-    assert "HTTP 503. The feed is asked in 3 s: it asks for that with Retry-After" in run.log
+    assert "HTTP 503. The next request to the feed is in 3 s: its Retry-After" in run.log
 
 
 def test_a_429_without_the_header_is_tried_again_when_its_turn_comes(ask, body, registry):
@@ -387,7 +387,7 @@ def test_retry_after_of_any_answer_is_kept(ask, answer):
         assert len(server.requests) == 1
     for run in runs:
         assert (run.status, run.outcomes) == (1, {})
-        assert "asks not to be asked before " in run.log
+        assert "allows no request before " in run.log
 
 
 # --- Several requests at once, and a slow feed ------------------------------------------------
@@ -414,7 +414,10 @@ def test_a_run_waits_for_five_minutes_and_no_longer(body, environment, tmp_path,
     with Scripted(lambda _: (503, {"Retry-After": seconds}, b"")) as server:
         env = {**environment, "MISO_API_URL": server.url, "MISO_MIN_INTERVAL": "1"}
         with started(tmp_path, env, *args) as process:
-            read_until(process, "The feed is asked in 299 s" if waits else "The run ends here")
+            read_until(
+                process,
+                "The next request to the feed is in 299 s" if waits else "The run ends here",
+            )
             process.terminate()
             process.communicate(timeout=60)
         assert len(server.requests) == 1
@@ -470,7 +473,7 @@ def test_check_says_that_it_waits_for_its_turn(ask, body, feed):
         run = ask(server, interval=8, command="check")
         assert polite(server, 2, interval=8)
     assert run.status == 0, run.log
-    assert "The feed is asked in " in run.log
+    assert "The next request to the feed is in " in run.log
 
 
 def test_doctor_judges_the_answer_that_is_there_and_says_so(ask, feed, registry):
@@ -491,7 +494,7 @@ def test_doctor_waits_for_its_turn_and_obeys_retry_after(ask, registry):
         assert polite(server, 1)
     assert [run.status for run in runs] == [1, 1, 1]
     for run in runs:
-        assert "asks not to be asked before " in run.log
+        assert "allows no request before " in run.log
 
 
 # --- The setting ------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ def test_a_run_stopped_while_it_waits_to_ask_again_does_not_wait_it_out(
     env = {"REDIS_URL": valkey.url, "REGISTRY_CLAIM_TTL": "60"}
     feed.set(clock="2025-12-05T12:00:00+00:00", advance=5, faults=["status=503,retry-after:60"])
     running = start(**RANGE, env={**env, "LOG_LEVEL": "DEBUG"})
-    running.until(lambda: running.logged("The feed is asked in 60 s"))
+    running.until(lambda: running.logged("The next request to the feed is in 60 s"))
     running.signal(signal.SIGTERM)
     run = running.ended(timeout=25)
     assert "Traceback" not in run.log
