@@ -1,1 +1,3 @@
-"""The way through, one room a module: validate, coverage, dedupe, store, register, notify."""
+"""The item pipelines, one per module: validate, identity, freshness, coverage, dedupe, rows, store,
+register, notify.
+"""

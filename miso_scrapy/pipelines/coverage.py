@@ -1,4 +1,4 @@
-"""Coverage: a snapshot of today is never filed under another day."""
+"""Coverage: refuse to file a snapshot of today under another day."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class CoveragePipeline(Component):
-    """Drop a snapshot that does not cover its candidate; or mark it, if MISO_REQUIRE_COVERAGE=0."""
+    """Drop snapshots that do not cover their candidate; with MISO_REQUIRE_COVERAGE=0, only mark them."""
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)

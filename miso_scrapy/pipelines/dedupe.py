@@ -1,4 +1,4 @@
-"""Dedupe: content that is stored already is registered, not filed again."""
+"""Dedupe: register content that is stored already, without filing it again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WAIT = 0.1
 
 
 class DedupePipeline(Component):
-    """Take the fingerprint, and bring the content into the candidate's claim."""
+    """Compute the fingerprint, and claim the content for the candidate."""
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
@@ -31,7 +31,8 @@ class DedupePipeline(Component):
         item.home = item.identifier
         if self.connections.registry is None:
             return item
-        # A living worker's lease never runs out: were two to wait for one another, one must give up.
+        # The lease of a running worker never runs out. If two workers wait for each other, one must give
+        # up.
         patience = asyncio.get_running_loop().time() + 2 * self.connections.options.claim_ttl
         try:
             while True:
@@ -55,7 +56,7 @@ class DedupePipeline(Component):
                             )
                         await asyncio.sleep(_WAIT)
                     case Step.LOST:
-                        # This process stood still for longer than its lease; or there was no claim.
+                        # This process was suspended for longer than its lease, or there was no claim.
                         step, item.token = await self.connections.claim(item.identifier)
                         match step:
                             case Step.REGISTERED:
@@ -67,7 +68,7 @@ class DedupePipeline(Component):
             raise Dropped(Outcome.FAILED, "not filed, as the run ends here") from None
 
     async def _registered(self, item: Snapshot) -> Dropped:
-        """Return how *item* ends, whose candidate is registered already."""
+        """Return the exception that drops *item*, as its candidate is registered already."""
         assert self.connections.registry is not None
         if item.quarantined and not await self.connections.registry.stored_as(item.fingerprint):
             reason = "registered with other content; this stays in quarantine"

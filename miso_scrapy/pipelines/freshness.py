@@ -1,4 +1,4 @@
-"""Freshness: how far the feed is behind the clock."""
+"""Freshness: record how far the feed is behind the clock."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from miso_scrapy.stats import BEHIND_SECONDS, NEWEST_INTERVAL
 
 
 class FreshnessPipeline(Component):
-    """Keep the newest interval that the feed gave, and how far the clock had gone on from it.
+    """Keep the newest interval of the feed, and its age when it was fetched, in the stats.
 
-    Of every valid snapshot, whatever becomes of it: a feed that stands still gives duplicates, and
-    one that stood still yesterday gives what covers no candidate of today.
+    Every valid snapshot counts, even if it is dropped later: the snapshots of a feed that has stopped
+    are duplicates, and those of a feed that stopped yesterday cover no candidate of today.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -22,8 +22,8 @@ class FreshnessPipeline(Component):
         self.stats = crawler.stats
 
     def process_item(self, item: Snapshot) -> Snapshot:
-        """Return *item* as it is."""
-        if not item.quarantined:  # what was kept says nothing about the feed of now
+        """Return *item* unchanged."""
+        if not item.quarantined:  # a quarantined body says nothing about the feed now
             interval = parse_ref_id(item.data["RefId"])
             if newest := self.stats.get_value(NEWEST_INTERVAL):
                 interval = max(interval, parse_ref_id(newest))

@@ -1,4 +1,4 @@
-"""Identity: an archive takes real snapshots or simulated ones, as its identity says."""
+"""Identity: an archive takes either real or simulated snapshots, as its identity says."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from miso_scrapy.store import StoreUnavailable
 
 
 class IdentityPipeline(Component):
-    """Give the archive its identity with the first snapshot; end the run at one of the other kind."""
+    """Write the archive's identity with its first snapshot; end the run at one of the other kind."""
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
         self.connections = Connections.of(crawler)
 
     async def process_item(self, item: Snapshot) -> Snapshot:
-        """Return *item* if it is of the archive's kind."""
+        """Return *item* if it is of the archive's kind; drop it as failed if not."""
         try:
             await self.connections.identify(kind_of(item.data))
         except (WrongArchive, RegistryUnavailable) as error:
             self.connections.stop(error)
-            # What is wrong with the archive is wrong for all candidates, and said once.
+            # A wrong archive affects all candidates, so it is logged once, when the run is stopped.
             level = "DEBUG" if isinstance(error, WrongArchive) else "ERROR"
             raise Dropped(
                 Outcome.FAILED, "not filed, as the run ends here", log_level=level

@@ -1,4 +1,4 @@
-"""Notify: announce what is registered."""
+"""Notify: send a message about each registered file."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from miso_scrapy.registry.client import RegistryUnavailable
 
 
 class NotifyPipeline(Component):
-    """Send each stored file's message; what cannot be sent waits in the outbox."""
+    """Send the message of each stored file. If it cannot be sent, it stays in the outbox."""
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
         self.connections = Connections.of(crawler)
         if not self.connections.options.kafka_topic:
-            raise NotConfigured  # without a message: nobody need be told at each run
+            raise NotConfigured  # without a text, so that Scrapy logs nothing
 
     async def process_item(self, item: Filed) -> Filed:
-        """Return *item*, announced or owed."""
+        """Return *item* after sending its message, or leaving it in the outbox."""
         notifier, registry = self.connections.notifier, self.connections.registry
         assert notifier is not None
         message = self.connections.message(item)
@@ -31,6 +31,6 @@ class NotifyPipeline(Component):
         if registry is None:
             notifier.lost += not acknowledged
         elif acknowledged:
-            with contextlib.suppress(RegistryUnavailable):  # then it is sent again, by the next run
+            with contextlib.suppress(RegistryUnavailable):  # the next run then sends it again
                 await registry.sent(item.identifier, message)
         return item

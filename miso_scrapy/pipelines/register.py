@@ -1,4 +1,4 @@
-"""Register: what is safely stored, and the message that it owes, in one atomic step."""
+"""Register: record a stored file and the message to send, in one atomic step."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from miso_scrapy.stats import Outcome
 
 
 class RegisterPipeline(Component):
-    """Tell the registry, only now."""
+    """Register each file, after it is stored."""
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
         self.connections = Connections.of(crawler)
 
     async def process_item(self, item: Filed) -> Filed:
-        """Return *item*, registered."""
+        """Return *item* after registering it; drop it as failed if the registry is not available."""
         if self.connections.registry is None:
             return item
         try:

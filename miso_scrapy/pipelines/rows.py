@@ -1,4 +1,4 @@
-"""Rows: what is filed, and will not be used."""
+"""Rows: count the rows that are filed but cannot be used."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ logger = logging.getLogger(__name__)
 
 
 class RowsPipeline(Component):
-    """Count the rows that readers will not use, and the snapshots without rows; warn once of each kind.
+    """Count the rows that readers ignore, and the snapshots without usable rows; warn once of each kind.
 
-    They are filed all the same: nothing that the feed said is lost.
+    Such snapshots are filed unchanged, so no data of the feed is lost.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -30,7 +30,7 @@ class RowsPipeline(Component):
         self._told: set[str] = set()
 
     def process_item(self, item: Snapshot) -> Snapshot:
-        """Return *item* as it is."""
+        """Return *item* unchanged."""
         rows = self._reader.read(parse_ref_id(item.data["RefId"]), item.data)
         self.stats.inc_value(UNUSED_ROWS, len(rows.unused))
         for what, row in rows.unused:

@@ -1,4 +1,4 @@
-"""Store: gzip the document and file it, whole, where nothing was."""
+"""Store: write the gzipped document to the archive, without overwriting a file."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from miso_scrapy.store import Stored, StoreUnavailable
 
 
 class StorePipeline(Component):
-    """File a snapshot. What is there already stays, and is adopted, unless the run is forced."""
+    """File a snapshot. An existing file is kept and adopted, unless the run has ``force=1``."""
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
         self.connections = Connections.of(crawler)
 
     async def process_item(self, item: Snapshot) -> Filed:
-        """Return the record of what is filed now, or drop the candidate as failed."""
+        """Return the record of the file, or drop the candidate as failed."""
         assert item.reading is not None
         store, key = self.connections.store, key_of(item.home)
         candidate = candidate_of(item.home)
@@ -79,7 +79,7 @@ class StorePipeline(Component):
         there = await asyncio.to_thread(self.connections.store.get, key)
         try:
             if there is None:
-                raise UnreadableDocument("it is gone again")
+                raise UnreadableDocument("it was removed meanwhile")
             filed = filed_from(item.home, stored.location, there)
         except UnreadableDocument as error:
             raise Dropped(
@@ -89,6 +89,6 @@ class StorePipeline(Component):
             ) from None
         if item.home != item.identifier and filed.fingerprint != item.fingerprint:
             raise StoreUnavailable(f"{stored.location} was taken by other content meanwhile")
-        # The same bytes are an earlier try of this very put, whose confirmation did not arrive.
+        # The same bytes were written by an earlier try of this put; its confirmation did not arrive.
         filed.adopted = there != ours
         return filed

@@ -1,4 +1,4 @@
-"""Validate: only a whole snapshot goes on."""
+"""Validate: drop items that are not a complete snapshot."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from miso_scrapy.stats import Outcome
 
 
 class ValidatePipeline:
-    """Drop what was not fetched, is not JSON, or does not have the shape that the schema describes."""
+    """Drop items that were not fetched, are not JSON, or do not match the schema."""
 
     def process_item(self, item: Snapshot) -> Snapshot:
-        """Return *item*, or drop it: failed where nothing was fetched, else invalid."""
+        """Return *item*, or drop it: as failed if it was not fetched, as invalid otherwise."""
         if item.trouble:
             raise item.trouble
         assert item.reading is not None
