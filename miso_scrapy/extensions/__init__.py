@@ -1,1 +1,1 @@
-"""What a run has besides the way through: its connections, its counts, its discretion."""
+"""Scrapy extensions: connections, statistics, metrics, quarantine, masking of secrets."""

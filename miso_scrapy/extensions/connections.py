@@ -1,4 +1,4 @@
-"""What a run shares: store, registry and notifier, opened before anything is fetched."""
+"""The store, the registry and the notifier of a run, opened before anything is fetched."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from miso_scrapy.text.wording import count
 logger = logging.getLogger(__name__)
 
 _POLL = 0.02
-# One refusal may pass; after so many in a row the store is taken to be down, and the run ends.
+# A single failure may be temporary; after this number in a row the run ends.
 _REFUSALS = 3
 
 
@@ -62,9 +62,9 @@ def _reason(error: Exception) -> str:
 
 
 class Connections(Component):
-    """The store, the registry and the notifier of a run.
+    """Open the store, the registry and the notifier of a run, and close them at its end.
 
-    ``registry`` is None with ``skip_hash_check=1``, ``notifier`` without Kafka settings.
+    ``registry`` is None with ``skip_hash_check=1``; ``notifier`` is None without Kafka settings.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -73,16 +73,16 @@ class Connections(Component):
         self.force: bool = spider_of(crawler).force
         self.store: Store
         self.identity: Identity | None = None
-        """The archive's, as soon as it has one and the registry is bound to it."""
+        """The identity of the archive; None until it has one and the registry is bound to it."""
         self.registry: Registry | None = None
         self.notifier: Notifier | None = None
         self.settled = asyncio.Event()
-        """Set when the run has sent what it can, and the stats say what is owed."""
+        """Set when the run has sent the messages that it can send, and the stats count the others."""
         self._connections = contextlib.AsyncExitStack()
         self._stopping: asyncio.Future[None] | None = None
         self._giving_up: set[asyncio.Task[None]] = set()
         self.refusals = 0
-        """How often in a row the store has not taken a candidate."""
+        """How many candidates in a row the store has failed to take."""
         crawler.signals.connect(self._open, signal=signals.spider_opened)
         crawler.signals.connect(self._unfiled, signal=signals.item_dropped)
         crawler.signals.connect(self._unfiled, signal=signals.item_error)
@@ -91,14 +91,14 @@ class Connections(Component):
 
     @classmethod
     def of(cls, crawler: Crawler) -> Connections:
-        """Return the one of *crawler*: every pipeline works on it."""
+        """Return the instance of *crawler*, which all components share."""
         archive = crawler.get_extension(cls)
         if archive is None:
             raise RuntimeError("EXTENSIONS lacks miso_scrapy.extensions.connections.Connections")
         return archive
 
     async def claim(self, identifier: str) -> tuple[Step, str]:
-        """Claim a candidate, once what a dead worker left of it is settled; see Registry.claim."""
+        """Claim a candidate; settle it first if a killed worker held it. See Registry.claim."""
         step, token = await self._claim(identifier)
         if step == Step.ABANDONED:
             await self.settle()
@@ -111,13 +111,13 @@ class Connections(Component):
             step, token = await self.registry.claim(identifier, force=self.force, insist=insist)
             if step != Step.FOREIGN:
                 return step, token
-            # The registry was bound since this run opened, to this archive or to another one.
+            # The registry was bound after this run opened it, to this archive or to another one.
             self.identity = await binding.compare(self.registry, self.store)
 
     async def identify(self, kind: Kind) -> None:
-        """Make sure that the archive takes snapshots of *kind*; the first gives it its identity.
+        """Check that the archive takes snapshots of *kind*; the first snapshot sets its identity.
 
-        Raises WrongArchive if it does not, StoreUnavailable and RegistryUnavailable.
+        Raises WrongArchive if it takes the other kind, StoreUnavailable and RegistryUnavailable.
         """
         if self.identity is None:
             identity = await asyncio.to_thread(identify, self.store, kind)
@@ -128,15 +128,20 @@ class Connections(Component):
             raise wrong_kind(self.store, kind)
 
     def refused(self, error: StoreUnavailable) -> Dropped:
-        """Return how a candidate ends that the store does not take; at the third the run ends, too."""
+        """Return the exception that drops a candidate after a failure of the store.
+
+        The third failure in a row ends the run.
+        """
         self.refusals += 1
         if self.refusals >= _REFUSALS:
             self.stop(error)
         return Dropped(Outcome.FAILED, f"{error}; then run the same range again")
 
     async def settle(self) -> None:
-        """Settle the claims of dead workers by what the store says: commit what is there, free the
-        rest. Raises RegistryUnavailable and StoreUnavailable.
+        """Settle the claims of killed workers.
+
+        Commit a candidate if its file is in the store; free it if not. Raises RegistryUnavailable and
+        StoreUnavailable.
         """
         assert self.registry is not None
         async for claim in self.registry.take_expired():
@@ -162,16 +167,16 @@ class Connections(Component):
             await self.registry.release(claim)
 
     def message(self, filed: Filed) -> str:
-        """Return the message that *filed* owes, or nothing where nobody is to be notified."""
+        """Return the message to send about *filed*; empty if there is no notifier."""
         return message_of(filed, self.options.environment) if self.notifier else ""
 
     @property
     def stopping(self) -> bool:
-        """Whether the run ends for want of its store or registry."""
+        """Whether the run is ending because its store or registry cannot be used."""
         return self._stopping is not None
 
     def stop(self, error: StoreUnavailable | RegistryUnavailable) -> None:
-        """End the run: without its store or registry, it would fetch what it cannot file."""
+        """End the run because of *error*: it could not file what it fetches."""
         if self._stopping is None:
             again = "" if isinstance(error, WrongArchive) else "; then run the same range again"
             logger.error("The run ends here: %s%s", error, again)
@@ -182,8 +187,8 @@ class Connections(Component):
     async def _open(self) -> None:
         from twisted.internet import reactor
 
-        # Told to stop while a run opens or closes, Scrapy would cut that short: what is open would
-        # stay open, such as the embedded registry's server.
+        # If Scrapy is stopped while a run opens or closes, it does not wait for that to finish: the
+        # embedded registry's server, for example, would keep running.
         reactor.addSystemEventTrigger(
             "before",
             "shutdown",  # type: ignore[arg-type]  # a Zope interface, which has no self
@@ -207,27 +212,27 @@ class Connections(Component):
         except (StoreUnavailable, RegistryUnavailable) as error:
             logger.error("Nothing was fetched: %s", error)
             raise CloseSpider(_reason(error)) from None
-        except Exception:  # a bug: it must not let the run go on without its registry
+        except Exception:  # a bug: the run must not continue without its registry
             logger.exception("Nothing was fetched: the archive could not be opened")
             raise CloseSpider(ARCHIVE_UNAVAILABLE) from None
-        if not self.crawler.crawling:  # told to stop meanwhile
+        if not self.crawler.crawling:  # stopped meanwhile
             raise CloseSpider("shutdown")
 
     async def _ended(self) -> None:
-        """Wait until the run has closed, or is told twice to stop."""
+        """Wait until the run has closed, or a second signal asks it to stop."""
         while self.crawler.engine.spider and signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
             await asyncio.sleep(_POLL)
 
     async def _unfiled(self, item: Any) -> None:
-        """Give up the claim of a candidate that ends before it is registered, be it by an error."""
+        """Give up the claim of a candidate that is dropped or fails before it is registered."""
         if isinstance(item, Snapshot):
             await self._give_up(item.token, item.identifier, item.home)
 
     def _broken(self, response: Response | Failure) -> None:
-        """Give up the claim of a candidate whose callback ends in an error: there is no item."""
+        """Give up the claim of a candidate if its callback raises an error, as there is no item then."""
         meta = response.request.meta  # type: ignore[union-attr]  # Scrapy sets it on both
         if "token" in meta:
-            # This signal waits for nobody.
+            # Scrapy does not wait for handlers of this signal.
             task = asyncio.ensure_future(self._give_up(meta["token"], meta["identifier"]))
             self._giving_up.add(task)
             task.add_done_callback(self._giving_up.discard)
@@ -257,7 +262,9 @@ class Connections(Component):
                 stats.set_value(QUARANTINED, await self.registry.quarantined())
             except RegistryUnavailable as error:
                 if self.notifier:
-                    logger.error("What is owed to the Kafka topic is not known: %s", error)
+                    logger.error(
+                        "The number of messages owed to the Kafka topic is not known: %s", error
+                    )
                     stats.set_value(OWED, 1)
         stats.set_value(OUTBOX, outbox)
         stats.set_value(LOST, lost)
@@ -271,7 +278,7 @@ class Connections(Component):
             )
         if lost:
             logger.error(
-                "%s lost to the Kafka topic %s: without a registry there is no outbox to wait in",
+                "lost %s for the Kafka topic %s: without a registry there is no outbox to keep them",
                 count(lost, "message"),
                 self.options.kafka_topic,
             )

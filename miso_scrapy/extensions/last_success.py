@@ -1,4 +1,4 @@
-"""When a run last did what a collector is for: it collected what MISO says now."""
+"""The last time that current data of a fresh feed was collected."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from miso_scrapy.stats import NEWEST_INTERVAL
 
 
 class LastSuccess:
-    """Keep the last time that a candidate of the current interval ended well, of a feed not stale.
+    """Keep the last time that a current candidate ended well and the feed was not stale.
 
-    - *Current* is the newest candidate that is due, and one that comes later. A candidate of the past
-      may be filed, but what it holds is not from its time.
-    - *Well* is stored, duplicate or skipped.
-    - *Stale* is a feed whose newest interval, of those that this run got, is more than MISO_STALE_AFTER
-      behind the clock. A run that has only skipped has not asked the feed and does not know: the time
-      stays as the run that asked left it. Else a second run within each interval would make a success
-      of a feed that stands still.
+    - *Current*: the newest candidate that is due, or a later one. A candidate of the past may be filed,
+      but its data are newer than the candidate.
+    - *Well*: stored, duplicate or skipped.
+    - *Stale*: the newest interval that this run received is more than MISO_STALE_AFTER behind the clock.
+      A run that only skipped candidates sent no request, so it does not know the state of the feed, and
+      keeps the time of an earlier run. Otherwise a second run within each interval would report success
+      for a feed that has stopped.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class LastSuccess:
         self._stale_after = stale_after
 
     def ended_well(self, candidate: datetime, now: datetime) -> None:
-        """Take note of *candidate*, which has ended well at *now*."""
+        """Record that *candidate* ended well at *now*."""
         newest = self._stats.get_value(NEWEST_INTERVAL)
         current = candidate >= floor_to_interval(now - self._publish_delay)
         if current and newest and now - parse_ref_id(newest) <= self._stale_after:

@@ -1,4 +1,4 @@
-"""No secret ever reaches a log."""
+"""Mask secrets in the log."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _TRACEBACKS = logging.Formatter()
 
 
 class MaskSecrets(Component):
-    """Mask the values of secret settings in whatever is logged: Scrapy prints settings at start."""
+    """Mask the values of secret settings in all log records: Scrapy logs settings at the start."""
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
         self.secrets = secrets_in(crawler.settings)
         self._filter_handlers()
-        # Scrapy replaces its handler between making the extensions and opening the spider.
+        # Scrapy replaces its handler after it creates the extensions and before it opens the spider.
         crawler.signals.connect(self._filter_handlers, signal=signals.spider_opened)
 
     def _filter_handlers(self) -> None:
@@ -29,16 +29,19 @@ class MaskSecrets(Component):
                 handler.addFilter(self.mask)
 
     def mask(self, record: logging.LogRecord) -> bool:
-        """Replace each secret in *record* by asterisks; let everything through."""
+        """Replace each secret in *record* by asterisks. Return True: no record is filtered out."""
         message = record.getMessage()
         shown = masked(message, self.secrets)
         if shown != message:
-            if isinstance(record.args, dict):  # LOG_FORMAT=json still reads from them
+            if isinstance(record.args, dict):  # LOG_FORMAT=json reads its fields from them
                 record.msg = shown.replace("%", "%%")
             else:
                 record.msg, record.args = shown, None
         if record.exc_info:
             traceback = _TRACEBACKS.formatException(record.exc_info)
             if (shown := masked(traceback, self.secrets)) != traceback:
-                record.exc_info, record.exc_text = None, shown  # every formatter shows the text
+                record.exc_info, record.exc_text = (
+                    None,
+                    shown,
+                )  # formatters print exc_text if it is set
         return True

@@ -1,4 +1,4 @@
-"""Prometheus text about a run, for node_exporter's textfile collector."""
+"""Write Prometheus metrics of a run, for node_exporter's textfile collector."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _HELP = {
-    "miso_snapshot_age_seconds": "Age of the newest snapshot that the feed gave to the run",
+    "miso_snapshot_age_seconds": "Age of the newest snapshot that the run received",
     "miso_stored_bytes": "Bytes that the run stored",
-    "miso_run_duration_seconds": "How long the run took, or has been going on",
-    "miso_last_success_timestamp_seconds": "When a candidate of the current interval last ended well, "
-    "of a feed that was not stale; 0 for never",
+    "miso_run_duration_seconds": "Duration of the run up to now, or to its end",
+    "miso_last_success_timestamp_seconds": "When a candidate of the current interval last ended well "
+    "and the feed was not stale; 0 for never",
     "miso_outbox_messages": "Messages owed to the Kafka topic",
     "miso_requests": "Requests that the run sent to the feed",
-    "miso_shared": "Candidates of the run served by an answer fetched for another",
+    "miso_shared": "Candidates of the run that used an answer fetched for another one",
 }
 _LAST_SUCCESS = "miso_last_success_timestamp_seconds"
 _LABELS = ("spider", "environment")
@@ -48,9 +48,9 @@ _LABELS = ("spider", "environment")
 class Metrics(Component):
     """Write METRICS_FILE at the end of the run, and every METRICS_INTERVAL seconds until then.
 
-    A run that was no success keeps the time of the last one from the file that is there, or 0 where none
-    is known: an alert needs a value to compare with. What else is not known, such as the age of a
-    snapshot that was not fetched, is left out.
+    A run without success keeps the time of the last success from the existing file, or writes 0 if there
+    is none, as an alert needs a value to compare with. Other unknown values are left out, such as the
+    age of a snapshot that was not fetched.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -73,7 +73,7 @@ class Metrics(Component):
         crawler.signals.connect(self._dropped, signal=signals.item_dropped)
         crawler.signals.connect(self._skipped, signal=candidate_skipped)
         crawler.signals.connect(self._opened, signal=signals.spider_opened)
-        # Not engine_stopped, which a run that could not start does not send.
+        # Not engine_stopped: it is not sent for a run that could not start.
         crawler.signals.connect(self._closed, signal=signals.spider_closed)
 
     def _scraped(self, item: Any) -> None:
@@ -124,7 +124,7 @@ class Metrics(Component):
         return {outcome: self.crawler.stats.get_value(outcome.stat, 0) for outcome in Outcome}
 
     def _values(self) -> dict[str, float | None]:
-        """Return the values; None for one that stays as it was, or 0."""
+        """Return {metric name: value}; None keeps the value of the existing file, or 0."""
         stats, now = self.crawler.stats.get_stats(), datetime.now(UTC)
         values: dict[str, float | None] = {
             "miso_stored_bytes": stats.get(STORED_BYTES, 0),
@@ -137,7 +137,7 @@ class Metrics(Component):
         if newest := stats.get(NEWEST_INTERVAL):
             age = now - parse_ref_id(newest)
             values["miso_snapshot_age_seconds"] = age.total_seconds()
-        if spider_of(self.crawler).candidates:  # a requeue has no candidates of the present
+        if spider_of(self.crawler).candidates:  # a requeue has no current candidates
             success = self._last_success.at
             values[_LAST_SUCCESS] = success.timestamp() if success else None
         return values
@@ -146,7 +146,7 @@ class Metrics(Component):
 def _write(
     path: Path, labels: dict[str, str], outcomes: dict[str, int], values: dict[str, float | None]
 ) -> None:
-    """Write *path*, all or nothing. Raises OSError."""
+    """Write *path* atomically. Raises OSError."""
     from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
     registry = CollectorRegistry()
@@ -168,7 +168,7 @@ def _write(
 
 
 def _read(path: Path) -> Iterator[Metric]:
-    """Yield what an earlier run wrote; nothing where that cannot be read."""
+    """Yield the metrics that an earlier run wrote to *path*; nothing if it cannot be read."""
     from prometheus_client.parser import text_string_to_metric_families
 
     with contextlib.suppress(OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Settings whose names are mistyped: they are ignored, and a run would not say so."""
+"""Warn of mistyped names of settings, which Scrapy ignores silently."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from miso_scrapy.options import variables
 
 logger = logging.getLogger(__name__)
 
-# How alike two names are, by difflib: KAFKA_TOPC is KAFKA_TOPIC to 0.95, and KAFKA_HOME to 0.67.
+# The least similarity of two names, by difflib: KAFKA_TOPC and KAFKA_TOPIC have 0.95, KAFKA_HOME and
+# KAFKA_TOPIC 0.67.
 _ALIKE = 0.85
 _OURS = 0.6
 # What Kubernetes sets for a service named miso.
@@ -24,11 +25,11 @@ _KUBERNETES = re.compile("_SERVICE_|_PORT(_|$)")
 
 
 class Mistyped:
-    """Log a warning about each setting whose name is mistyped, when the run begins."""
+    """Log a warning about each mistyped name of a setting, when the run begins."""
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Mistyped:
-        """Look at the settings of *crawler*."""
+        """Check the settings of *crawler*."""
         for warning in warnings_about(crawler.settings):
             logger.warning("%s", warning)
         return cls()
@@ -43,9 +44,9 @@ def warnings_about(settings: BaseSettings) -> list[str]:
 
 
 def mistyped(settings: BaseSettings, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return {name: the name that was meant}; other programs' names are left alone.
+    """Return {mistyped name: correct name}; names of other programs are ignored.
 
-    A name is looked at if its first word is that of one of our settings, such as ``KAFKA``.
+    A name is checked if its first word is that of one of this project's settings, such as ``KAFKA``.
     """
     ours = {name for name in variables() if not name.startswith("AWS_")}  # boto3 has more of them
     scrapys = {name for name in dir(default_settings) if name.isupper()}
@@ -59,9 +60,9 @@ def mistyped(settings: BaseSettings, environment: Mapping[str, str]) -> dict[str
 
 
 def _meant(name: str, ours: Collection[str], candidates: Collection[str]) -> str | None:
-    """Return which of *candidates* was meant by *name*, if one was.
+    """Return the name in *candidates* of which *name* is a mistyped form, or None.
 
-    Names that differ by a whole word are different names: KAFKA_BROKER_ID is not KAFKA_BROKERS.
+    Names that differ by a whole word are different names, such as KAFKA_BROKER_ID and KAFKA_BROKERS.
     """
     wanted = name.upper()
     if _first_word(wanted) not in map(_first_word, ours):
@@ -79,5 +80,5 @@ def _meant(name: str, ours: Collection[str], candidates: Collection[str]) -> str
 
 
 def _first_word(name: str) -> str:
-    """Return the word before the first underscore; nothing for a name of one word."""
+    """Return the word before the first underscore; empty for a name without an underscore."""
     return name.rpartition("_")[0] and name.partition("_")[0]

@@ -1,4 +1,4 @@
-"""Judge the run at its end: quiet when all is well, one line for what is not."""
+"""Run the Spidermon monitors at the end of a run, with one log line for each failure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class Monitors(Spidermon):
-    """Spidermon, which runs the monitors once the stats say what is owed."""
+    """Spidermon, which waits until the stats count the messages that are owed."""
 
     async def spider_closed(self, spider: Spider) -> None:
         """Run the monitors."""
@@ -34,16 +34,16 @@ class _Runner(SpiderMonitorRunner):
 
 
 class _Result(SpiderMonitorResult):
-    """Spidermon's report, at DEBUG; a warning per monitor that failed, an error per action."""
+    """Log Spidermon's report at DEBUG, a warning per failed monitor, and an error per failed action."""
 
     def log(self, msg: object, level: int = logging.DEBUG) -> None:
         logger.debug(msg)
 
     def write_errors(self) -> None:
         for failed in self.step.error_results:
-            # A failure has a reason; what broke has a traceback, whose last line says why.
+            # A failed monitor has a reason; an error has a traceback with the reason in its last line.
             reason = getattr(failed, "reason", None) or failed.error.strip().splitlines()[-1]
             if hasattr(failed.item, "run_action"):
-                logger.error("%s did not get through: %s", failed.item.name, reason)
+                logger.error("the action %s failed: %s", failed.item.name, reason)
             else:
                 logger.warning("monitor %s: %s", failed.item.method_name, reason)

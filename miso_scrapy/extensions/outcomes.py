@@ -19,13 +19,13 @@ from miso_scrapy.text.wording import count
 
 logger = logging.getLogger(__name__)
 
-# How long the next candidate of a group may take, in seconds.
+# Seconds after which a group is complete if no other candidate joins it.
 _GROUP_ENDS = 2
 
 
 @dataclass
 class _Group:
-    """Candidates that ended together."""
+    """Candidates that ended for the same reason, and are logged together."""
 
     end: Dropped
     first: str
@@ -34,11 +34,10 @@ class _Group:
 
 
 class Outcomes(Component):
-    """Keep ``miso/stored``, ``miso/duplicate``, ``miso/invalid``...: they add up to
-    ``miso/candidates``. Candidates that end together are logged in one line.
+    """Keep ``miso/stored``, ``miso/duplicate``, ``miso/invalid``... in the stats.
 
-    What ends before it is an item is counted where it ends: skipped by the claim middleware, failed
-    by the spider.
+    They add up to ``miso/candidates``. Candidates that end together are logged in one line. The claim
+    middleware counts the candidates that end before there is an item.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -64,7 +63,7 @@ class Outcomes(Component):
                 self._add(item.identifier, exception)
 
     def _add(self, identifier: str, end: Dropped) -> None:
-        """Add a candidate to the group; they come one soon after the other."""
+        """Add a candidate to the group. The next candidates of a group follow within a short time."""
         if self._group and str(self._group.end) != str(end):
             self._tell_group()
         if self._group is None:
@@ -104,12 +103,12 @@ class Outcomes(Component):
         if missing and reason == "finished":
             logger.error("%s without an outcome: please report this", count(missing, "candidate"))
             self.stats.inc_value(Outcome.FAILED.stat, missing)
-        elif missing:  # stopped: what was not fetched any more was no candidate of this run
+        elif missing:  # stopped: candidates that were not fetched do not count for this run
             self.stats.inc_value(CANDIDATES, -missing)
         wanted = spider.due_candidates()
         if reason != "finished" and ended < wanted:
             self.stats.set_value(UNFINISHED, wanted - ended)
-            if reason not in EXPLAINED:  # whose line says what to do
+            if reason not in EXPLAINED:  # a line in the log says what to do
                 logger.warning(
                     "Stopped after %d of %s: run the same range again",
                     ended,

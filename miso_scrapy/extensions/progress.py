@@ -1,4 +1,4 @@
-"""A progress bar for a person at a terminal; a pipe or a job log never gets one."""
+"""A progress bar on a terminal; it is not shown if standard error is a pipe or a log file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REFRESH = 0.2
 
 
 class _AboveTheBar:
-    """Standard error for log lines: the bar makes way for each, and is drawn again below it."""
+    """A stream that writes log lines to standard error, above the bar."""
 
     def __init__(self, bar: Any) -> None:
         self._bar = bar
@@ -34,7 +34,7 @@ class _AboveTheBar:
 
 
 class Progress(Component):
-    """Show a range's candidates done of total, their outcomes, and the time left."""
+    """Show how many candidates of a range are done, their outcomes, and the remaining time."""
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
@@ -88,5 +88,5 @@ class Progress(Component):
 
 
 def _is_terminal(stream: Any) -> bool:
-    """Return whether a person reads *stream*; a job runner's own stand-in for it need not know."""
+    """Return whether *stream* is a terminal; a job runner's replacement may lack ``isatty``."""
     return bool(getattr(stream, "isatty", bool)())

@@ -1,4 +1,4 @@
-"""Keep what could not be filed."""
+"""Keep the bodies that cannot be filed."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ logger = logging.getLogger(__name__)
 class Quarantine(Component):
     """Keep the body of each invalid candidate, and of an uncovered one whose content is not stored.
 
-    What `scrapy requeue` has filed leaves the quarantine. ``miso/left_in_quarantine`` counts what does
-    not.
+    A body that `scrapy requeue` has filed is removed from quarantine. ``miso/left_in_quarantine`` counts
+    the others.
     """
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
         self._kept: set[str] = set()
         self._taken = 0
-        """How many bodies stay, as their candidates are registered with other content."""
+        """The number of bodies that stay because their candidates are registered with other content."""
         crawler.signals.connect(self._dropped, signal=signals.item_dropped)
         crawler.signals.connect(self._scraped, signal=signals.item_scraped)
         crawler.signals.connect(self._closed, signal=signals.spider_closed)
@@ -58,7 +58,7 @@ class Quarantine(Component):
             return
         try:
             if await self._belongs(item, exception.outcome):
-                if is_simulated(item.data):  # invalid, so that the pipelines did not compare it
+                if is_simulated(item.data):  # it is invalid: the identity pipeline did not check it
                     await self.connections.identify(Kind.SIMULATED)
                 await self._keep(item, str(exception))
         except (StoreUnavailable, RegistryUnavailable) as error:
@@ -75,7 +75,7 @@ class Quarantine(Component):
         try:
             return not await registry.stored_as(item.reading.fingerprint)
         except RegistryUnavailable:
-            return True  # rather kept twice than lost
+            return True  # better kept twice than lost
 
     async def _keep(self, item: Snapshot, reason: str) -> None:
         name = quarantine.hash_of(item.body)
@@ -99,18 +99,20 @@ class Quarantine(Component):
         except StoreUnavailable:
             self._kept.discard(name)
             raise
-        logger.info("kept what came for %s at %s", item.identifier, self._locate(key))
-        with contextlib.suppress(RegistryUnavailable):  # its name is its hash: it is not kept twice
+        logger.info("kept the body of %s at %s", item.identifier, self._locate(key))
+        with contextlib.suppress(
+            RegistryUnavailable
+        ):  # the key contains the hash, so it is not kept twice
             if registry is not None:
                 await registry.quarantine(name)
 
     async def _scraped(self, item: Any, response: Response | None) -> None:
         snapshot = response.cb_kwargs.get("snapshot") if response else None
         if not isinstance(item, Filed) or not isinstance(snapshot, Snapshot):
-            return  # not of `scrapy requeue`
+            return  # not from `scrapy requeue`
         if item.fingerprint == snapshot.fingerprint:
             await self._let_go(snapshot.quarantined)
-        else:  # a file was there
+        else:  # there was a file with other content
             self._taken += 1
 
     def _closed(self) -> None:

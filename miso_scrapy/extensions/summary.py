@@ -1,4 +1,4 @@
-"""One line at the end that tells how the run went."""
+"""Log a summary of the run in one line."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 
 class Summary(Component):
-    """Log candidates, their outcomes, bytes stored, requests, the newest snapshot's age, what is owed,
-    and what `scrapy requeue` leaves.
+    """Log the candidates, their outcomes, the bytes stored, the age of the newest snapshot, the messages
+    owed and lost, and the number of bodies left in quarantine.
 
     Keeps ``miso/stored_bytes`` in the stats.
     """
@@ -38,7 +38,7 @@ class Summary(Component):
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
         crawler.signals.connect(self._scraped, signal=signals.item_scraped)
-        # After spider_closed, whose handlers settle what is owed.
+        # After spider_closed: its handlers count the messages that are owed.
         crawler.signals.connect(self._stopped, signal=signals.engine_stopped)
 
     def _scraped(self, item: Any) -> None:
