@@ -1,1 +1,1 @@
-"""How the log looks: lines, JSON, masked secrets, the progress bar."""
+"""The format of the log: lines or JSON; and the size of progress bars."""

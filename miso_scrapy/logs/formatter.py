@@ -1,4 +1,4 @@
-"""Log lines of one line each: which candidate, what happened; never a payload."""
+"""Log messages of one line each, with the candidate and its outcome, and without payloads."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from miso_scrapy.stats import Outcome
 
 
 class OneLineFormatter(LogFormatter):
-    """Scrapy's log lines, without the items that it prints below them.
+    """Scrapy's log lines, without the items that it appends to them.
 
-    The arguments name ``identifier`` and ``outcome``: LOG_FORMAT=json makes fields of them.
+    The arguments include ``identifier`` and ``outcome``: LOG_FORMAT=json makes fields of them.
     """
 
     def scraped(
         self, item: Any, response: Response | Failure | None, spider: Spider
     ) -> LogFormatterResult:
-        """Say what was filed, and where."""
+        """Log which candidate was filed, and where."""
         if not isinstance(item, Filed):
             return super().scraped(item, response, spider)
         verb = "adopted" if item.adopted else "stored"
@@ -48,7 +48,7 @@ class OneLineFormatter(LogFormatter):
         response: Response | Failure | None,
         spider: Spider,
     ) -> LogFormatterResult | None:
-        """Say which candidate ended how, and why; nothing where one line tells of several."""
+        """Log how and why a candidate ended; nothing if Outcomes logs it together with others."""
         if not isinstance(exception, Dropped):
             return super().dropped(item, exception, response, spider)
         if exception.together:

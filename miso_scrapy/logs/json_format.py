@@ -1,4 +1,4 @@
-"""``LOG_FORMAT=json``: one JSON object a line, for what collects logs."""
+"""``LOG_FORMAT=json``: one JSON object per line, for log collectors."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _FIELDS = ("outcome", "candidates", "last", "requests", "shared")
 
 
 class CandidateFormatter(JsonFormatter):
-    """Time, level, logger and message; candidate and outcome where the record is about one."""
+    """Format time, level, logger and message; also candidate and outcome, if the record has them."""
 
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
     ) -> None:
-        """Fill *log_data*; *message_dict* holds the traceback, where there is one."""
+        """Fill *log_data*; *message_dict* holds the traceback, if there is one."""
         log_data |= {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
@@ -41,21 +41,21 @@ def is_json(settings: BaseSettings) -> bool:
 
 
 class JSONLog:
-    """Log to where the settings say, in JSON, instead of Scrapy's handler.
+    """Install a log handler for JSON, in place of Scrapy's, with the same settings.
 
-    That one knows format strings only. Scrapy asks its add-ons before it makes it, below a command as
-    in a script: so every line is JSON, from the first one on.
+    Scrapy's handler supports format strings only. Scrapy loads its add-ons before it creates that
+    handler, in commands as in scripts, so all lines are JSON from the first one on.
     https://docs.scrapy.org/en/latest/topics/addons.html
     """
 
     handler: logging.Handler | None = None
-    """The one of this process."""
+    """The handler of this process."""
 
     @classmethod
     def update_pre_crawler_settings(cls, settings: BaseSettings) -> None:
-        """Make the handler, and tell Scrapy to make none."""
+        """Install the handler, and disable Scrapy's."""
         root = logging.getLogger()
-        if cls.handler is not None:  # of a CrawlerProcess before
+        if cls.handler is not None:  # from an earlier CrawlerProcess
             root.removeHandler(cls.handler)
             cls.handler.close()
             cls.handler = None
@@ -84,7 +84,7 @@ def _handler(settings: BaseSettings) -> logging.Handler:
 
 
 def _about(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the candidate, outcome and figures that *record* tells of, if any."""
+    """Return the candidate, outcome and numbers in the arguments of *record*, if any."""
     told = record.args if isinstance(record.args, dict) else {}
     identifier = told.get("identifier")
     if isinstance(request := told.get("request"), Request):  # crawled, retried

@@ -1,4 +1,4 @@
-"""The terminal that a progress bar is shown at."""
+"""The terminal on which a progress bar is shown."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 def bar_size() -> dict[str, Any]:
     """Return tqdm's options for the size of a bar on standard error.
 
-    A terminal may have no size, such as a container's: tqdm takes it from there, and shows nothing.
-    It is taken to have 80 columns and 24 lines.
+    Some terminals report no size, such as those of containers, and tqdm then shows nothing. For these
+    return 80 columns and 24 lines.
     """
     try:
         columns, lines = os.get_terminal_size(sys.stderr.fileno())
-    except (OSError, ValueError, AttributeError):  # no terminal, or a job runner's stand-in
+    except (OSError, ValueError, AttributeError):  # not a terminal, or a job runner's replacement
         return {}
     if columns and lines:
         return {"dynamic_ncols": True}
