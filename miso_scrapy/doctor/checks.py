@@ -1,7 +1,7 @@
-"""What `scrapy doctor` looks at: settings, feed, registry, store and topic, without collecting.
+"""Check settings, feed, registry, store and topic, without collecting.
 
-Each part is what a run uses, and each wait has a run's bounds. Findings come one by one, so that a
-person who waits sees what for.
+The checks use the same code and the same time limits as a run. Findings are yielded one by one, so that
+the user sees which check is running.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ if TYPE_CHECKING:
     from miso_scrapy.registry.feed_turns import Turns
 
 _POLL = 0.2
-# How far the feed may be ahead before it is this machine's clock that is wrong.
+# If the feed is ahead of this machine's clock by more than this, the clock is wrong.
 _AHEAD = timedelta(minutes=15)
 _HIDDEN = f"{ROOT}/.doctor"
 
 
 class Result(StrEnum):
-    """What a check comes to."""
+    """The result of a check."""
 
     OK = "ok"
     NOTE = "note"
@@ -61,7 +61,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found; *fix* says what to do about a failure."""
+    """The finding of one check; *fix* says what to do about a failure."""
 
     check: str
     result: Result
@@ -70,7 +70,7 @@ class Finding:
 
 
 def _failed(check: str, error: Exception) -> Finding:
-    """Return the failure that *error* tells of: what happened; what to do."""
+    """Return *error*, with the text "what happened; what to do", as a failure."""
     what, _, fix = str(error).rpartition("; ")
     return Finding(check, Result.FAIL, what, fix)
 
@@ -81,7 +81,7 @@ def _failed(check: str, error: Exception) -> Finding:
 def settings_in_use(settings: BaseSettings) -> list[tuple[str, str, str]]:
     """Return (name, value, source) of each setting that has an environment variable, secrets masked.
 
-    ``settings.py`` is the one list of them; boto3 reads the ``AWS_`` ones by itself.
+    ``settings.py`` defines them; boto3 reads those with ``AWS_`` itself.
     """
     ours = variables()
     given = {name for name in (*os.environ, *settings) if name.startswith("AWS_")}
@@ -99,7 +99,9 @@ def _shown(settings: BaseSettings, name: str) -> str:
     value = _value(settings, name)
     if value and re.search("PASSWORD|SECRET|TOKEN", name):
         return MASK
-    if name.endswith("_URL"):  # a login, or a key in the query; also in what is no URL
+    if name.endswith(
+        "_URL"
+    ):  # may hold a login, or a key in the query, even if it is not a valid URL
         value = masked_url(value)
         if "://" not in value:
             value = re.sub(".*@", f"{MASK}@", value)
@@ -118,16 +120,18 @@ def _source(settings: BaseSettings, name: str) -> str:
 
 
 def findings(settings: BaseSettings) -> Iterator[Finding]:
-    """Check one thing after the other."""
+    """Run all checks, and yield their findings."""
     for warning in warnings_about(settings):
         yield Finding("settings", Result.NOTE, warning)
     try:
         options = Options.from_settings(settings)
         security_options(settings)
     except ValueError as error:
-        yield Finding("settings", Result.FAIL, str(error), "give it another value, or none")
+        yield Finding(
+            "settings", Result.FAIL, str(error), "correct the value, or remove the setting"
+        )
         return
-    yield Finding("settings", Result.OK, "each has a value that can be used")
+    yield Finding("settings", Result.OK, "all values are valid")
     snapshot = yield from _feed(settings, options)
     registry, archive = asyncio.run(_registry(options))
     yield registry
@@ -136,7 +140,8 @@ def findings(settings: BaseSettings) -> Iterator[Finding]:
 
 
 def _feed(settings: BaseSettings, options: Options) -> Generator[Finding, None, Any]:
-    importlib.import_module("aiohttp")  # first, as it takes longer than a turn may wait
+    """Check the feed; return the snapshot that it gave, or None."""
+    importlib.import_module("aiohttp")  # before the turn: the import takes longer than a turn lasts
     with asyncio.Runner() as runner:
         try:
             registry = connect_registry(options, options.redis_url) if options.redis_url else None
@@ -145,14 +150,14 @@ def _feed(settings: BaseSettings, options: Options) -> Generator[Finding, None, 
             if isinstance(step, Wait) and not _too_long(step):
                 why = f"at most one request in {options.min_interval:g} s"
                 if step.held_off_until:
-                    why = "the feed asks for that with Retry-After"
+                    why = "its Retry-After asks for that"
                 what = f"waits up to {step.seconds:.0f} s for its turn: {why}"
                 yield Finding("feed", Result.NOTE, what)
                 step = runner.run(_wait(turns))
             answer = runner.run(_answer(settings, turns, step))
         except RegistryUnavailable as error:
-            what = f"not asked, as it is not known when it may be asked: {error}"
-            fix = "put that right and run this again: it then checks MISO_API_URL"
+            what = f"no request sent, as the time of the last one is not known: {error}"
+            fix = "correct that and run this again: it then checks MISO_API_URL"
             yield Finding("feed", Result.FAIL, what, fix)
             return None
         except _NoAnswer as error:
@@ -164,7 +169,7 @@ def _feed(settings: BaseSettings, options: Options) -> Generator[Finding, None, 
     size = f"{len(answer.body):,} bytes"
     what = f"answers, with {size}"
     if isinstance(step, Shared):
-        what = f"not asked: the answer of {iso_utc(answer.fetched_at)} is shared, with {size}"
+        what = f"no request sent: the answer of {iso_utc(answer.fetched_at)} is shared, with {size}"
     yield Finding("feed", Result.OK, what)
     return (yield from _snapshot(answer.body, options))
 
@@ -204,11 +209,11 @@ def _snapshot(body: bytes, options: Options) -> Generator[Finding, None, Any]:
 
 
 class _NoAnswer(Exception):
-    """The feed gave no body to look at; the message says what to do."""
+    """There is no body to check; the message says why and what to do."""
 
 
 async def _wait(turns: Turns) -> Turn | Shared | Wait:
-    """Return what comes of waiting; a Wait, where that would take longer than a run waits."""
+    """Wait for a turn or a shared answer. Return a Wait if that takes longer than a run would wait."""
     while isinstance(step := await turns.ask(), Wait) and not _too_long(step):
         await asyncio.sleep(min(step.seconds, _POLL))
     return step
@@ -219,15 +224,16 @@ def _too_long(wait: Wait) -> bool:
 
 
 async def _answer(settings: BaseSettings, turns: Turns, step: Turn | Shared | Wait) -> Answer:
-    """Return the shared answer, or that of a request, asked for as a run does, without Scrapy's engine
-    around it. Raises _NoAnswer.
+    """Return the shared answer, or send a request like that of a run, but without Scrapy's engine.
+
+    Raises _NoAnswer.
     """
     if isinstance(step, Shared):
         return step.answer
     if isinstance(step, Wait):
         assert step.held_off_until is not None
         until = iso_utc(step.held_off_until)
-        raise _NoAnswer(f"it asks not to be asked before {until}; run this again after that")
+        raise _NoAnswer(f"it allows no request before {until}; run this again after that")
     import aiohttp
 
     seconds = settings.getfloat("DOWNLOAD_TIMEOUT")
@@ -242,7 +248,9 @@ async def _answer(settings: BaseSettings, turns: Turns, step: Turn | Shared | Wa
     except aiohttp.ClientConnectorCertificateError as error:
         raise _NoAnswer("; ".join(explain_refusal(error.certificate_error))) from error
     except aiohttp.ClientSSLError as error:
-        raise _NoAnswer(f"no TLS there: {_one_line(error)}; check MISO_API_URL") from error
+        raise _NoAnswer(
+            f"no TLS at this address: {_one_line(error)}; check MISO_API_URL"
+        ) from error
     except TimeoutError as error:
         raise _NoAnswer(
             f"no answer within {seconds:g} s; check the network and MISO_API_URL"
@@ -257,7 +265,7 @@ async def _answer(settings: BaseSettings, turns: Turns, step: Turn | Shared | Wa
 
 
 async def _fetch(settings: BaseSettings, session: ClientSession, turns: Turns) -> Answer:
-    """Return the feed's answer; follow redirections, but never back to a link that was asked."""
+    """Return the feed's answer. Follow redirections, but never to a link that was requested before."""
     most = settings.getint("DOWNLOAD_MAXSIZE")
     links = [turns.url]
     while True:
@@ -280,32 +288,32 @@ async def _fetch(settings: BaseSettings, session: ClientSession, turns: Turns) -
             if held_off and response.status != 200:
                 until = iso_utc(datetime.now(UTC) + timedelta(seconds=held_off))
                 raise _NoAnswer(
-                    f"HTTP {response.status}: it asks not to be asked before {until}; run this again "
+                    f"HTTP {response.status}: it allows no request before {until}; run this again "
                     "after that"
                 )
             if response.status != 200:
                 raise _NoAnswer(
-                    f"HTTP {response.status}; check MISO_API_URL, or wait if it is 429 or over 499"
+                    f"HTTP {response.status}; check MISO_API_URL, or wait if it is 429 or 5xx"
                 )
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk
-                if 0 < most < len(body):  # 0: without bounds, to Scrapy
+                if 0 < most < len(body):  # 0 means no limit, as in Scrapy
                     raise _NoAnswer(f"an answer over {most:,} bytes; check MISO_API_URL")
             return Answer(bytes(body), masked_url(links[-1]), datetime.now(UTC))
 
 
 async def _registry(options: Options) -> tuple[Finding, str | None]:
-    """Return what the registry comes to, and the id of the archive that it belongs to, if any."""
+    """Check the registry. Return the finding, and the id of the archive it belongs to, if any."""
     try:
         async with open_registry(options) as registry:
             owed, where, archive = await registry.owed(), registry.where, await registry.archive()
     except RegistryInUse as error:
         busy = str(error).partition(";")[0]
-        return Finding("registry", Result.NOTE, f"{busy}: no fault, while that lasts"), None
+        return Finding("registry", Result.NOTE, f"{busy}: not an error, while that lasts"), None
     except RegistryUnavailable as error:
         return _failed("registry", error), None
-    found = f"{where} answers" if options.redis_url else "the embedded one starts, and answers"
+    found = f"{where} answers" if options.redis_url else "the embedded registry starts and answers"
     if owed:
         owing = f"{found}; {count(owed, 'message')} owed: the next run sends what is owed first"
         return Finding("registry", Result.NOTE, owing), archive
@@ -315,11 +323,11 @@ async def _registry(options: Options) -> tuple[Finding, str | None]:
 def _store(
     settings: BaseSettings, options: Options, archive: str | None, snapshot: Any
 ) -> Iterator[Finding]:
-    """Put a small file, get, list and delete it.
+    """Put, get, list and delete a small file.
 
     *archive* is the id that the registry remembers, *snapshot* what the feed gave, or None.
 
-    One name per machine: where nothing may be deleted, there is only ever one of them.
+    The file has one name per machine, so that they do not pile up in a store that forbids deletion.
     """
     try:
         store = open_store(settings, options)
@@ -344,11 +352,11 @@ def _store(
         yield _failed("store: put", error)
         return
     if overwritten:
-        what = "what is there is overwritten: the store ignores If-None-Match"
-        fix = "use a store that keeps what is there, or the promise to never overwrite is void"
+        what = "an existing file is overwritten: the store ignores If-None-Match"
+        fix = "use a store that supports If-None-Match, as this one can overwrite filed snapshots"
         yield Finding("store: put", Result.FAIL, what, fix)
     else:
-        yield Finding("store: put", Result.OK, "takes a file, and keeps what is there")
+        yield Finding("store: put", Result.OK, "takes a file, and does not overwrite it")
     yield _get(store, key, body[::-1] if overwritten else body)
     yield _list(store, key)
     yield _delete(store, key)
@@ -364,22 +372,22 @@ def _get(store: Store, key: str, body: bytes) -> Finding:
         return _failed(check, error)
     if found != body:
         what = f"{store.locate(key)} is {'not what was put there' if found else 'not there'}"
-        return Finding(check, Result.FAIL, what, "check what stands between this machine and it")
-    return Finding(check, Result.OK, "gives it back")
+        return Finding(check, Result.FAIL, what, "check proxies between this machine and it")
+    return Finding(check, Result.OK, "returns the file")
 
 
 def _list(store: Store, key: str) -> Finding:
     check = "store: list"
     try:
         if key in (entry.key for entry in store.entries(_HIDDEN)):
-            return Finding(check, Result.OK, "lists it")
+            return Finding(check, Result.OK, "lists the file")
     except AccessDenied:
         needed = "may not list (s3:ListBucket): only scrapy reindex and scrapy requeue need to"
         return Finding(check, Result.NOTE, needed)
     except StoreUnavailable as error:
         return _failed(check, error)
     what = f"{store.locate(key)} is not listed"
-    return Finding(check, Result.FAIL, what, "check what stands between this machine and it")
+    return Finding(check, Result.FAIL, what, "check proxies between this machine and it")
 
 
 def _delete(store: Store, key: str) -> Finding:
@@ -389,17 +397,17 @@ def _delete(store: Store, key: str) -> Finding:
     except StoreUnavailable:
         left = f"may not delete: only scrapy requeue needs to; {store.locate(key)} stays"
         return Finding(check, Result.NOTE, left)
-    return Finding(check, Result.OK, "deletes it")
+    return Finding(check, Result.OK, "deletes the file")
 
 
 def _topic(settings: BaseSettings, options: Options) -> Finding:
     check, topic = "Kafka topic", options.kafka_topic
     if not topic:
-        return Finding(check, Result.OK, "none is set: nothing is announced")
+        return Finding(check, Result.OK, "none is set: no messages are sent")
     from kafka import KafkaAdminClient
     from kafka.errors import NoError, for_code
 
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # we say in one line what it says in many
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it logs many lines; the finding has one
     milliseconds = int(options.kafka_timeout * 1000)
     fix = "check KAFKA_BROKERS, and the KAFKA_SSL_ and KAFKA_SASL_ settings"
     try:
@@ -421,7 +429,7 @@ def _topic(settings: BaseSettings, options: Options) -> Finding:
         fix = "create the topic, or check KAFKA_TOPIC and the right to describe it"
         return Finding(check, Result.FAIL, what, fix)
     return Finding(
-        check, Result.OK, f"{topic} is there, {count(len(found['partitions']), 'partition')}"
+        check, Result.OK, f"{topic} exists, {count(len(found['partitions']), 'partition')}"
     )
 
 
