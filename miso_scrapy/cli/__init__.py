@@ -1,1 +1,1 @@
-"""What the commands have in common. Scrapy takes each class below commands/ for a command."""
+"""Code that commands share. It is not below commands/, where Scrapy loads each class as a command."""

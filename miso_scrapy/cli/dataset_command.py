@@ -1,4 +1,4 @@
-"""What `scrapy export`, `scrapy audit` and `scrapy report` have in common."""
+"""The base class of `scrapy export`, `scrapy audit` and `scrapy report`."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
     requires_project = True
     requires_crawler_process = False
     needs: tuple[str, ...] = ()
-    """Packages of requirements-dataset.txt that it cannot do without."""
+    """Packages of requirements-dataset.txt that the command requires."""
     kind = Kind.REAL
     """The kind of the archive that is read."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Add the range."""
+        """Add the options of the range."""
         super().add_options(parser)
         parser.add_argument(
             "--start", metavar="DAY", help="first market day (default: the archive's first)"
@@ -50,7 +50,7 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
         )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        """Read the days that are asked for; tell in one line of what goes wrong."""
+        """Run the command on the days of the range; report an error in one line."""
         assert self.settings is not None
         try:
             wanted = self._wanted(opts)
@@ -70,17 +70,17 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
         except (StoreUnavailable, ClusterUnavailable) as error:
             self.fail(str(error))
         except BrokenProcessPool:
-            self.fail("a worker process was killed, perhaps for want of memory: run it again")
+            self.fail("a worker process was killed, perhaps for lack of memory: run it again")
         except KeyboardInterrupt:
-            self.exitcode = 130  # as a shell tells of Ctrl-C
+            self.exitcode = 130  # as a shell reports Ctrl-C
 
     def check(self, opts: argparse.Namespace) -> None:
-        """Raise ValueError if *opts* cannot be done."""
+        """Check *opts*. Raises ValueError."""
 
     def work(
         self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace
     ) -> None:
-        """Do the command's work on the days of *wanted* that are *found*."""
+        """Process the days *found* in the range *wanted*."""
         raise NotImplementedError
 
     def _wanted(self, opts: argparse.Namespace) -> DayRange:
@@ -92,29 +92,29 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
         wanted = DayRange(_day("--start", opts.start), _day("--end", opts.end))
         if wanted.start and wanted.end and wanted.end <= wanted.start:
             raise ValueError(
-                f"--end {wanted.end} is not after --start {wanted.start}: the end is not included"
+                f"--end {wanted.end} must be after --start {wanted.start}: the end is not included"
             )
         return wanted
 
     def fail(self, message: str) -> None:
-        """Say, in one line, why the exit status is 1."""
+        """Print *message* in one line, and set the exit status to 1."""
         self.say(f"scrapy {self.name}: {message}")
         self.exitcode = 1
 
     def say(self, line: str) -> None:
-        """Print *line* beside what the command's output is."""
+        """Print *line* to standard error, apart from the command's output."""
         print(line, file=sys.stderr)  # noqa: T201
 
     def name_faults(self, faults: Faults) -> None:
-        """Name each kind of fault once; exit status 1 where a file cannot be read."""
+        """Print each kind of fault once; set exit status 1 if a file cannot be read."""
         for line in faults.lines():
             self.say(line)
         if number := len(faults.unreadable):
-            self.fail(f"{count(number, 'file')} cannot be read: what they hold is left out")
+            self.fail(f"{count(number, 'file')} cannot be read: their content is left out")
 
 
 def progress(work: Iterable[T], total: int) -> Iterator[T]:
-    """Yield from *work*, with a bar for a person at a terminal."""
+    """Yield from *work*, with a progress bar on a terminal."""
     from tqdm import tqdm
 
     options = {"unit": " days", "disable": None, "file": sys.stderr, **bar_size()}
@@ -125,4 +125,4 @@ def _day(option: str, text: str | None) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        raise ValueError(f"{option} {text!r} is no day: expected 2025-12-05") from None
+        raise ValueError(f"{option} {text!r} must be a date, such as 2025-12-05") from None

@@ -11,41 +11,41 @@ from miso_scrapy.extensions.mistyped_settings import warnings_about
 
 if TYPE_CHECKING:
     from scrapy.commands import ScrapyCommand as _Command
-else:  # for Scrapy takes each ScrapyCommand here for a command
+else:  # not ScrapyCommand at run time: Scrapy would load this class as a command
     _Command = object
 
 
 def usage_error(command: str, message: object) -> NoReturn:
-    """End with *message* in one line, and exit status 2."""
+    """Print *message* in one line, and exit with status 2."""
     print(f"scrapy {command}: {' '.join(str(message).split())}", file=sys.stderr)  # noqa: T201
     sys.exit(2)
 
 
 class StrictUsage(_Command):
-    """Refuse, in one line and before anything is done, what a command does not know.
+    """A base class that refuses unknown arguments in one line, before the command does anything.
 
-    A command names it before its other base class. Scrapy's parser passes on unknown options among the
-    words, and leaves it to the command to look.
+    It must be the first base class. Scrapy's parser does not refuse unknown options, but passes them to
+    the command among the words.
     """
 
     most_words = 0
-    """How many words it takes, such as names of spiders."""
+    """The number of words that the command accepts, such as names of spiders."""
     warns = True
-    """Whether it warns of mistyped settings itself: those that have no log do."""
+    """Whether the command prints a warning about mistyped settings, as it has no log."""
 
     @property
     def name(self) -> str:
-        """The command, as the user calls it."""
+        """The name of the command."""
         return type(self).__module__.rpartition(".")[2]
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Let the parser tell of errors in one line, and take no option for another."""
+        """Make the parser report errors in one line, and accept no abbreviated options."""
         super().add_options(parser)
         parser.allow_abbrev = False
         parser.error = partial(usage_error, self.name)  # type: ignore[method-assign]
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
-        """Refuse unknown options and words; then set settings, and warn of those that are mistyped."""
+        """Refuse unknown options and words, apply the settings, and warn of mistyped ones."""
         assert self.settings is not None
         words = [word for word in args if not word.startswith("-") and "=" not in word]
         options = [word for word in args if word not in words]

@@ -1,1 +1,1 @@
-"""Commands beside Scrapy's own. https://docs.scrapy.org/en/latest/topics/commands.html"""
+"""Commands in addition to Scrapy's. https://docs.scrapy.org/en/latest/topics/commands.html"""

@@ -1,4 +1,4 @@
-"""`scrapy audit`: what the archive has of each market day, and what it lacks."""
+"""`scrapy audit`: list what the archive has, and what it lacks, for each market day."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _HEAD = ("market day", "snapshots", "values", "healed", "revisions", "silence", 
 
 
 class Command(DatasetCommand):
-    """Tell of each market day what is there; exit status 1 when values are missing."""
+    """Print what the archive has for each market day; exit status 1 if values are missing."""
 
     def short_desc(self) -> str:
         """Return the description."""
-        return "Tell what the archive has of each market day, and what it lacks"
+        return "List what the archive has, and what it lacks, for each market day"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Add how to tell it."""
-        parser.add_argument("--json", action="store_true", help="as one JSON object")
+        """Add the output format."""
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
         super().add_options(parser)
 
     def work(
         self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace
     ) -> None:
-        """Audit the days, with those that have no files."""
+        """Audit the days, including those without files."""
         now = datetime.now(UTC)
         every = with_empty_days(found, wanted, market_day(now))
         faults = Faults()
@@ -89,7 +89,7 @@ def _table(audits: list[DayAudit], result: Total, now: datetime) -> list[str]:
     ]
     age = f"{spell(now - result.newest)} old" if result.newest else "not there"
     lines += [
-        "Times are EST; beside the revisions stands the largest one.",
+        "Times are EST; in parentheses is the largest revision.",
         f"{count(result.days, 'day')}: {count(result.snapshots, 'snapshot')}, "
         f"{count(result.values, 'value')} known, {result.healed} of them healed, "
         f"{result.values_missing} missing; {count(result.revisions, 'revision')}{_largest(result)}; "
@@ -101,7 +101,7 @@ def _table(audits: list[DayAudit], result: Total, now: datetime) -> list[str]:
 
 
 def _left_out(result: Total) -> str:
-    """Return what the days have files of, and is not used: "2 files cannot be read, ..."."""
+    """Return the files and rows that are not used, such as "2 files cannot be read, ..."."""
     return ", ".join(
         f"{count(number, noun)} {what}"
         for number, noun, what in (

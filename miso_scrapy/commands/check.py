@@ -1,4 +1,4 @@
-"""`scrapy check`: the contracts of the spiders, with usage errors in one line."""
+"""`scrapy check`: check the contracts of the spiders."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ MASK_SECRETS = "miso_scrapy.extensions.mask_secrets.MaskSecrets"
 
 
 class Command(StrictUsage, CheckCommand):
-    """Scrapy's command: 0 when every contract holds, 1 when one does not, 2 for wrong usage.
+    """Scrapy's command, with exit status 0 if every contract holds, 1 if not, 2 for wrong usage.
 
-    It logs nothing but whether it judges a shared answer or waits for its turn at the feed.
+    It logs only that it uses a shared answer, or waits before it sends a request to the feed.
     """
 
     most_words = sys.maxsize
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
-        """Refuse what cannot work before anything is started."""
+        """Refuse wrong arguments and settings before anything is started."""
         super().process_options(args, opts)
         assert self.settings is not None
         for name in args or [MisoRtloadSpider.name]:
             check_run(self.name, self.settings, name, opts.spargs)
-        # Nothing is claimed or filed: of our components only what masks secrets is needed.
+        # Nothing is claimed or filed: the only component of this project that is needed masks secrets.
         for setting in ("EXTENSIONS", "SPIDER_MIDDLEWARES"):
             components = self.settings.getdict(setting)
             ours = {path: None for path in components if str(path).startswith("miso_scrapy.")}

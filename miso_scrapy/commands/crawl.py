@@ -1,4 +1,4 @@
-"""`scrapy crawl`, with an exit status that tells how the run went, and usage errors in one line."""
+"""`scrapy crawl`, with an exit status that depends on the outcomes, and usage errors in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from miso_scrapy.notifications.kafka import security_options
 from miso_scrapy.options import Options
 from miso_scrapy.stats import exit_status
 
-# The arguments of miso_rtload, which may be taken for options, each with an example.
+# The arguments of miso_rtload, which users may give as options, each with an example.
 _ARGUMENTS = {
     "start": "2025-12-05",
     "end": "2025-12-06",
@@ -27,7 +27,7 @@ def check_run(command: str, settings: BaseSettings, name: str, spargs: dict[str,
     try:
         spidercls = get_spider_loader(settings).load(name)
     except KeyError:
-        usage_error(command, f"there is no spider {name}: there is miso_rtload")
+        usage_error(command, f"there is no spider {name}: use miso_rtload")
     try:
         Options.from_settings(settings)
         security_options(settings)
@@ -37,19 +37,19 @@ def check_run(command: str, settings: BaseSettings, name: str, spargs: dict[str,
 
 
 class Command(StrictUsage, CrawlCommand):
-    """Scrapy's command: 0 when every candidate is filed, 1 when one is not, 2 for wrong usage."""
+    """Scrapy's command, with exit status 0 if every candidate is filed, 1 if not, 2 for wrong usage."""
 
     most_words = 1
     warns = False
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
-        """Refuse what cannot work before anything is started."""
+        """Refuse wrong arguments and settings before anything is started."""
         super().process_options(args, opts)
         assert self.settings is not None
         check_run(self.name, self.settings, self.spider(args), opts.spargs)
 
     def advice(self, unknown: str) -> str:
-        """Return how to give an argument of the spider, where *unknown* is one."""
+        """Return what to do instead: use ``-a`` if *unknown* is an argument of the spider."""
         name, _, value = unknown.lstrip("-").partition("=")
         name = name.replace("-", "_")
         if example := _ARGUMENTS.get(name):
@@ -63,7 +63,7 @@ class Command(StrictUsage, CrawlCommand):
         return args[0]
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        """Run the spider, and set the exit status by the outcomes of its candidates."""
+        """Run the spider, and set the exit status according to the outcomes of its candidates."""
         assert self.crawler_process is not None
         crawler = self._create_crawler(self.spider(args))
         self.crawler_process.crawl(crawler, **opts.spargs)

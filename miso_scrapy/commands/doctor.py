@@ -1,4 +1,4 @@
-"""`scrapy doctor`: is everything that a run needs there?"""
+"""`scrapy doctor`: check that everything a run needs is available."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from miso_scrapy.cli.usage import StrictUsage
 
 
 class Command(StrictUsage, ScrapyCommand):
-    """Print what is found, check by check; exit status 1 if one fails."""
+    """Print the findings of all checks; exit status 1 if one fails."""
 
     warns = False
     requires_project = True
@@ -21,7 +21,7 @@ class Command(StrictUsage, ScrapyCommand):
         return "Check settings, feed, registry, store and Kafka topic, without collecting"
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        """Check, and print a line as soon as it is known."""
+        """Run the checks, and print each finding at once."""
         from miso_scrapy.doctor.checks import Result, findings, settings_in_use
         from miso_scrapy.text.masking import masked, secrets_in
 
@@ -48,4 +48,4 @@ class Command(StrictUsage, ScrapyCommand):
                     show("", "fix:", finding.fix, widths=columns)
                     self.exitcode = 1
         except KeyboardInterrupt:
-            self.exitcode = 130  # as a shell tells of Ctrl-C
+            self.exitcode = 130  # as a shell reports Ctrl-C

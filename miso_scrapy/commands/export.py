@@ -1,4 +1,4 @@
-"""`scrapy export`: the archive as tables."""
+"""`scrapy export`: write the archive as tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from miso_scrapy.text.wording import count
 
 
 class Command(DatasetCommand):
-    """Write load, forecast and cleared as Parquet, a partition a market day; or the load as CSV."""
+    """Write load, forecast and cleared as Parquet, partitioned by market day; or the load as CSV."""
 
     needs = ("pyarrow",)
 
@@ -27,7 +27,7 @@ class Command(DatasetCommand):
         return "Write the archive as Parquet tables, or as CSV"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Add where to, in what format, and by whom."""
+        """Add the options for target, format and Dask cluster."""
         parser.add_argument(
             "-o", "--output", metavar="PATH", help="directory of the tables; or the CSV file"
         )
@@ -40,14 +40,14 @@ class Command(DatasetCommand):
         super().add_options(parser)
 
     def check(self, opts: argparse.Namespace) -> None:
-        """Refuse a target that is not, or cannot be, what the format needs."""
+        """Refuse a target that cannot hold the format."""
         if not opts.output:
             raise ValueError("-o is missing: say where to, such as -o tables")
         target = local_path("-o", opts.output)
         if opts.format == "parquet" and target.exists() and not target.is_dir():
-            raise ValueError(f"{target} is no directory: the tables need one")
+            raise ValueError(f"-o {target} must be a directory for the tables")
         if opts.format == "csv" and target.exists() and not target.is_file():
-            raise ValueError(f"{target} is no file: --format csv writes one")
+            raise ValueError(f"-o {target} must be a file for --format csv")
         if opts.dask and find_spec("distributed") is None:
             raise ValueError(
                 "distributed is not installed: pip install -r requirements-dataset.txt"
@@ -56,7 +56,7 @@ class Command(DatasetCommand):
     def work(
         self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace
     ) -> None:
-        """Export the days that are not exported yet, or have changed."""
+        """Export the days that are new or have changed."""
         from miso_scrapy.dataset.export import export_csv, export_parquet, is_current
         from miso_scrapy.dataset.tables import tables_kind
         from miso_scrapy.dataset.workers import workers
@@ -96,9 +96,11 @@ class Command(DatasetCommand):
             f"{len(found) - len(todo)} unchanged"
         )
         if kept:
-            line += f", {len(kept)} kept that the archive knows less of by now ({_days(kept)})"
+            line += f", {len(kept)} kept, as the archive now has less data ({_days(kept)})"
         if completed:
-            line += f", {len(completed)} with what the archive knew before ({_days(completed)})"
+            line += (
+                f", {len(completed)} with data that the archive no longer has ({_days(completed)})"
+            )
         print(f"{line}: {path}")  # noqa: T201
         self.name_faults(faults)
 

@@ -26,7 +26,7 @@ _AT_ONCE = 200
 
 
 class Command(StrictUsage, ScrapyCommand):
-    """Read every file of the archive, and register what it holds. It may run again, at any time."""
+    """Read every file of the archive, and register its content. It can be run again at any time."""
 
     requires_project = True
     requires_crawler_process = False
@@ -36,17 +36,17 @@ class Command(StrictUsage, ScrapyCommand):
         return "Rebuild the registry from the archive"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Add the option that a lost outbox calls for."""
+        """Add the option for a lost outbox."""
         super().add_options(parser)
         parser.add_argument(
             "--announce",
             action="store_true",
-            help="owe a Kafka message for every file, not only for those that were not registered",
+            help="put a Kafka message into the outbox for every file, not only for unregistered ones",
         )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Rebuild the registry; exit status 1 if a file cannot be read."""
-        from miso_scrapy.registry.client import RegistryUnavailable  # redis takes a while to import
+        from miso_scrapy.registry.client import RegistryUnavailable  # importing redis takes a while
 
         assert self.settings is not None
         try:
@@ -65,12 +65,12 @@ async def _reindex(store: Store, options: Options, *, announce: bool) -> int:
 
     unreadable = registered = kept = 0
     async with open_registry(options) as registry:
-        # An archive that cannot be listed must not cost what the registry knows.
+        # List the archive first: if that fails, the registry must stay as it is.
         await asyncio.to_thread(next, iter(store.entries(ROOT)), None)
         await rebind(registry, store)
         entries = store.entries(ROOT)
         await registry.forget_quarantine()
-        # A person sees a bar; a log gets the last line only.
+        # The bar is shown on a terminal; a log gets the last line only.
         with tqdm(unit=" files", disable=None, file=sys.stderr, **bar_size()) as progress:
             while batch := await asyncio.to_thread(
                 lambda: [entry.key for entry in itertools.islice(entries, _AT_ONCE)]
@@ -81,7 +81,7 @@ async def _reindex(store: Store, options: Options, *, announce: bool) -> int:
                     kept += 1
                 files = [key for key in batch if identifier_in(key)]
                 filed, faults = await asyncio.to_thread(_read, store, files)
-                # What the registry does not know may never have been announced.
+                # Files that are not registered may never have been announced.
                 owed = {file.identifier for file in filed} if announce else set()
                 if options.kafka_topic:
                     owed |= await registry.unregistered([file.identifier for file in filed])
@@ -111,7 +111,7 @@ def _read(store: Store, keys: Sequence[str]) -> tuple[list[Filed], list[str]]:
         if isinstance(body, StoreUnavailable):
             faults.append(str(body))
             continue
-        if body is None or identifier is None:  # gone since it was listed
+        if body is None or identifier is None:  # removed since it was listed
             continue
         try:
             filed.append(filed_from(identifier, store.locate(key), body))

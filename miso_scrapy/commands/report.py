@@ -1,4 +1,4 @@
-"""`scrapy report`: the archive as a page to look at."""
+"""`scrapy report`: write an HTML page about the archive."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from miso_scrapy.text.wording import count
 
 
 class Command(DatasetCommand):
-    """Write one self-contained HTML page with charts of the archive, and the figures of its audit."""
+    """Write a self-contained HTML page with charts of the archive and the figures of its audit."""
 
     needs = ("jinja2", "plotly")
 
     def short_desc(self) -> str:
         """Return the description."""
-        return "Write a page that shows the archive, for a browser"
+        return "Write an HTML page with charts of the archive"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Add where to."""
+        """Add the option for the target."""
         parser.add_argument("-o", "--output", metavar="PATH", help="the page, such as report.html")
         super().add_options(parser)
 
@@ -45,7 +45,7 @@ class Command(DatasetCommand):
     def work(
         self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace
     ) -> None:
-        """Report the days, with those that have no files."""
+        """Report the days, including those without files."""
         from miso_scrapy.report.page import report
 
         now = datetime.now(UTC)

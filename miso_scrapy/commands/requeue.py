@@ -1,4 +1,4 @@
-"""`scrapy requeue`: file what is in quarantine and now validates."""
+"""`scrapy requeue`: file the bodies in quarantine that are valid now."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from miso_scrapy.spiders.miso_requeue import MisoRequeueSpider
 
 
 class Command(CrawlCommand):
-    """`scrapy crawl miso_requeue`, under a name that says what it does."""
+    """The same as `scrapy crawl miso_requeue`, without arguments."""
 
     most_words = 0
 
@@ -18,7 +18,7 @@ class Command(CrawlCommand):
 
     def short_desc(self) -> str:
         """Return the description."""
-        return "File what is in quarantine and now validates"
+        return "File the bodies in quarantine that are valid now"
 
     def advice(self, unknown: str) -> str:
         """Return what to do instead of *unknown*: the spider takes no arguments."""

@@ -1,4 +1,4 @@
-"""`scrapy simulate`: a MISO look-alike on localhost, by itself or around a command."""
+"""`scrapy simulate`: serve a simulated MISO feed on localhost, optionally while a command runs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 DATA_DIR = "simulated"
-"""Where a command files by default."""
+"""The directory in which a command files snapshots by default."""
 PLACES = ("S3_BUCKET", "REDIS_URL", "REDIS_HOST", "KAFKA_BROKERS", "KAFKA_TOPIC", "METRICS_FILE")
-"""Variables that name where else a command's run writes."""
+"""Environment variables that name other targets to which a run writes."""
 
 
 class Command(StrictUsage, ScrapyCommand):
-    """Serve simulated snapshots until stopped, or for as long as a command runs."""
+    """Serve simulated snapshots until stopped, or while a command runs."""
 
     warns = False
     requires_project = True
@@ -41,18 +41,18 @@ class Command(StrictUsage, ScrapyCommand):
 
     def short_desc(self) -> str:
         """Return the description."""
-        return "Serve a MISO look-alike on localhost"
+        return "Serve a simulated MISO feed on localhost"
 
     def long_desc(self) -> str:
-        """Return the description at length."""
-        from miso_scrapy.simulator.server import FAULTS  # aiohttp takes a while to import
+        """Return the long description."""
+        from miso_scrapy.simulator.server import FAULTS  # importing aiohttp takes a while
 
         return (
-            "Serve a MISO look-alike on localhost, until stopped; or run COMMAND with MISO_API_URL "
-            "set to it, MISO_MIN_INTERVAL to 0 unless it is set, and exit with its status. "
-            f"COMMAND files in ./{DATA_DIR}: MISO_DATA_DIR is set to it, and {', '.join(PLACES)} "
-            "and SPIDERMON_... are taken out of its environment. "
-            "Faults, each for so many requests or for ever: "
+            "Serve a simulated MISO feed on localhost until stopped. With COMMAND, run it and exit with "
+            "its status; its MISO_API_URL is set to the feed, and its MISO_MIN_INTERVAL to 0 unless it "
+            f"is set already. COMMAND files in ./{DATA_DIR}: MISO_DATA_DIR is set to it, and "
+            f"{', '.join(PLACES)} and SPIDERMON_... are removed from its environment. "
+            "Faults, each for a number of requests or always: "
             + "; ".join(f"{kind}: {what}" for kind, what in FAULTS.items())
         )
 
@@ -62,37 +62,41 @@ class Command(StrictUsage, ScrapyCommand):
         parser.add_argument(
             "--port", type=int, help="port (default: 8765; a free one with COMMAND)"
         )
-        parser.add_argument("--seed", type=int, default=0, help="another load (default: 0)")
-        parser.add_argument("--clock", metavar="TIME", help="start of its clock (default: now)")
+        parser.add_argument(
+            "--seed", type=int, default=0, help="seed of the simulated load (default: 0)"
+        )
+        parser.add_argument(
+            "--clock", metavar="TIME", help="start of the simulated clock (default: now)"
+        )
         parser.add_argument(
             "--advance",
             type=float,
             metavar="MINUTES",
-            help="let the clock step per snapshot served",
+            help="advance the clock by this with each snapshot served",
         )
         parser.add_argument(
             "--fault",
             action="append",
             default=[],
             metavar="KIND[=VALUE][*TIMES]",
-            help="may repeat",
+            help="a fault to simulate; can be repeated",
         )
         parser.add_argument(
             "--keep-environment",
             action="store_true",
-            help="let COMMAND write where the environment says, as it would without the simulator",
+            help="do not change the targets in the environment of COMMAND, such as S3_BUCKET",
         )
         parser.add_argument(
             "--write",
             metavar="DIRECTORY",
-            help="do not serve: write the archive of --start to --end there, as if collected",
+            help="do not serve, but write an archive of --start to --end there",
         )
         parser.add_argument("--start", metavar="DAY", help="with --write: first market day")
         parser.add_argument("--end", metavar="DAY", help="with --write: market day to stop before")
         parser.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        """Serve."""
+        """Serve the feed, or write an archive."""
         from miso_scrapy.simulator.server import Fault, Simulator
 
         command = opts.command[1:] if opts.command[:1] == ["--"] else opts.command
@@ -106,9 +110,9 @@ class Command(StrictUsage, ScrapyCommand):
         if opts.start or opts.end:
             usage_error("simulate", "--start and --end belong to --write: the clock is --clock")
         if opts.port is not None and not 0 <= opts.port <= 65535:
-            usage_error("simulate", f"--port {opts.port} is no port: 0 to 65535")
+            usage_error("simulate", f"--port {opts.port} must be 0 to 65535")
         if opts.advance is not None and not 0 <= opts.advance <= 1e6:
-            usage_error("simulate", f"--advance {opts.advance} is no number of minutes")
+            usage_error("simulate", f"--advance {opts.advance} must be 0 to 1000000 minutes")
         try:
             clock = _time(opts.clock) if opts.clock else None
             simulator = Simulator(
@@ -141,7 +145,7 @@ def _write(root: Path, opts: argparse.Namespace) -> int:
     days = [start + timedelta(days=number) for number in range((end - start).days)]
     if not days:
         usage_error(
-            "simulate", f"--end {end} is not after --start {start}: the end is not included"
+            "simulate", f"--end {end} must be after --start {start}: the end is not included"
         )
     try:
         begin(root)
@@ -164,14 +168,14 @@ def _time(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"--clock {text!r} is no time: expected 2025-12-05T12:00Z") from None
+        raise ValueError(f"--clock {text!r} must be a time, such as 2025-12-05T12:00Z") from None
     return time.replace(tzinfo=time.tzinfo or UTC)
 
 
 def _environment(url: str, *, keep: bool) -> dict[str, str]:
-    """Return the environment of a command around which the feed at *url* is served.
+    """Return the environment of a command that uses the feed at *url*.
 
-    Without *keep* nothing in it names where real data go.
+    Without *keep* it names no target of real data.
     """
     environment = {"MISO_MIN_INTERVAL": "0", **os.environ, "MISO_API_URL": url}
     if not keep:
@@ -205,6 +209,6 @@ async def _serve(
             status = await process.wait()
         except asyncio.CancelledError:  # Ctrl-C reached the command too: let it finish
             status = await process.wait()
-        return status if status >= 0 else 128 - status  # as a shell tells of a signal
+        return status if status >= 0 else 128 - status  # as a shell reports a signal
     finally:
         await simulator.stop()

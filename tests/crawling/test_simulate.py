@@ -472,7 +472,7 @@ def test_an_archive_is_written_once_and_never_over_another(scrapy, archive):
     ("options", "complaint"),
     [
         (["--write", "x"], "--write needs --start and --end"),
-        (["--write", "x", "--start", "2025-12-05", "--end", "2025-12-05"], "is not after"),
+        (["--write", "x", "--start", "2025-12-05", "--end", "2025-12-05"], "must be after"),
         (["--start", "2025-12-05"], "--start and --end belong to --write"),
     ],
 )

@@ -191,7 +191,7 @@ def test_audit_counts_files_and_says_what_is_wrong_with_them_once(tmp_path, scra
         "left out",
         "scrapy audit",
     ]
-    assert lines[-1] == "scrapy audit: 96 files cannot be read: what they hold is left out"
+    assert lines[-1] == "scrapy audit: 96 files cannot be read: their content is left out"
     told = json.loads(done.stdout)
     before, day = told["days"]
     names = ("snapshots", "values", "unreadable_files", "dropped_rows", "filed_under_another_day")
@@ -324,8 +324,8 @@ def test_an_export_never_shrinks_what_it_exported(tmp_path, scrapy, kind):
     assert done.returncode == (1 if kind == "unreadable" else 0)
     assert export_reader.tables(target) == before
     assert (
-        "0 days exported from 0 snapshots, 0 unchanged, 1 kept that the archive knows less of "
-        f"by now ({DAY})" in done.stdout
+        "0 days exported from 0 snapshots, 0 unchanged, 1 kept, as the archive now has less "
+        f"data ({DAY})" in done.stdout
     )
 
 
@@ -341,7 +341,7 @@ def test_what_was_exported_stays_beside_what_is_new(tmp_path, scrapy):
     done = scrapy("export", "-o", "tables")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("1 day exported from 3 snapshots, 0 unchanged")
-    assert f"1 with what the archive knew before ({DAY})" in done.stdout
+    assert f"1 with data that the archive no longer has ({DAY})" in done.stdout
     at = [est(DAY, clock) for clock in ("00:00", "00:05", "00:10", "00:15")]
     assert export_reader.rows(target, "load", DAY) == [
         (at[0], 2, at[0], at[3], 2),  # one of them by the file that is lost

@@ -408,7 +408,7 @@ def test_files_that_cannot_be_read_are_told_by_what_is_wrong_and_the_rest_is_exp
         "collection_metadata",
         f"cannot be read: {no_interval}: 'tomorrow' names no interval",
         f"cannot be read: {damaged}: the directory {root} cannot read",
-        "scrapy export: 10 files cannot be read: what they hold is left out",
+        "scrapy export: 10 files cannot be read: their content is left out",
     ]
 
     def check(done):
@@ -462,7 +462,7 @@ def test_a_date_that_is_none_is_told_of_and_the_rest_is_exported(tmp_path, scrap
     assert done.stderr.splitlines() == [
         f"cannot be read: {path}: '0001-01-01T00:00:00Z' names no interval: "
         "the year must be 1000 to 9000",
-        "scrapy export: 1 file cannot be read: what they hold is left out",
+        "scrapy export: 1 file cannot be read: their content is left out",
     ]
 
 
