@@ -217,12 +217,11 @@ METRICS_FILE = os.environ.get("METRICS_FILE", "")
 # Seconds between two writes of that file during a run. Default 60. Environment: METRICS_INTERVAL
 METRICS_INTERVAL = os.environ.get("METRICS_INTERVAL", "60")
 
-# The highest age of the feed's newest interval, in minutes, that is not reported. Default 15.
+# A run reports the feed as stale if its newest interval is older than this, in minutes. Default 15.
 # Environment: MISO_STALE_AFTER
 MISO_STALE_AFTER = os.environ.get("MISO_STALE_AFTER", "15")
-# The highest number of 503 answers in a run that is not reported; one failed candidate gets four.
-# Default 5.
-# Environment: MISO_MAX_503
+# A run reports a burst of 503s if it gets more 503 answers than this; one failed candidate gets four.
+# Default 5. Environment: MISO_MAX_503
 MISO_MAX_503 = os.environ.get("MISO_MAX_503", "5")
 # Monitors check each run at its end, and log a line if they fail. Spidermon's own settings add other
 # actions. Each is an environment variable too, as schedulers and secret stores set those.

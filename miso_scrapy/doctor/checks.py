@@ -1,7 +1,7 @@
 """Check settings, feed, registry, store and topic, without collecting.
 
-The checks use the same code and the same time limits as a run. Findings are yielded one by one, so that
-the user sees which check is running.
+The checks use the same components and the same time limits as a run. Findings are yielded one by one,
+so that the user sees which check is running.
 """
 
 from __future__ import annotations
@@ -99,9 +99,7 @@ def _shown(settings: BaseSettings, name: str) -> str:
     value = _value(settings, name)
     if value and re.search("PASSWORD|SECRET|TOKEN", name):
         return MASK
-    if name.endswith(
-        "_URL"
-    ):  # may hold a login, or a key in the query, even if it is not a valid URL
+    if name.endswith("_URL"):  # may hold a login or a key, even if it is not a valid URL
         value = masked_url(value)
         if "://" not in value:
             value = re.sub(".*@", f"{MASK}@", value)
@@ -253,10 +251,10 @@ async def _answer(settings: BaseSettings, turns: Turns, step: Turn | Shared | Wa
         ) from error
     except TimeoutError as error:
         raise _NoAnswer(
-            f"no answer within {seconds:g} s; check the network and MISO_API_URL"
+            f"no answer within {seconds:g} s; check MISO_API_URL and the network"
         ) from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise _NoAnswer(f"{_one_line(error)}; check the network and MISO_API_URL") from error
+        raise _NoAnswer(f"{_one_line(error)}; check MISO_API_URL and the network") from error
     finally:
         good = answer if answer and error_in(answer.body) is None else None
         with contextlib.suppress(RegistryUnavailable):

@@ -40,8 +40,5 @@ class MaskSecrets(Component):
         if record.exc_info:
             traceback = _TRACEBACKS.formatException(record.exc_info)
             if (shown := masked(traceback, self.secrets)) != traceback:
-                record.exc_info, record.exc_text = (
-                    None,
-                    shown,
-                )  # formatters print exc_text if it is set
+                record.exc_info, record.exc_text = None, shown  # formatters print exc_text
         return True

@@ -100,9 +100,7 @@ class Quarantine(Component):
             self._kept.discard(name)
             raise
         logger.info("kept the body of %s at %s", item.identifier, self._locate(key))
-        with contextlib.suppress(
-            RegistryUnavailable
-        ):  # the key contains the hash, so it is not kept twice
+        with contextlib.suppress(RegistryUnavailable):  # its key has the hash: no second copy
             if registry is not None:
                 await registry.quarantine(name)
 

@@ -24,10 +24,10 @@ _WAIT = 0.1
 class ClaimMiddleware(Component):
     """Pass on the request of a candidate after claiming the candidate.
 
-    Registered candidates are counted as skipped. An exception are requests with ``fetched`` in their
-    meta: they go on without a claim, as their content is known and is compared with the stored one.
-    If another worker holds a candidate, the claim is tried again while no other request is ready. It
-    succeeds when the lease of that worker has run out.
+    Registered candidates are counted as skipped. Requests with ``fetched`` in their meta are an
+    exception: they go on without a claim, as their content is known and is compared with the stored
+    one. If another worker holds a candidate, the claim is tried again while no other request is ready,
+    until that worker has registered the candidate or given up its claim, or its lease has run out.
     """
 
     async def process_start(self, start: AsyncIterator[Request]) -> AsyncIterator[Request]:

@@ -98,7 +98,7 @@ class MisoRtloadSpider(ArchiveSpider):
     def due_candidates(self) -> int:
         """Return the number of candidates of the range that are due now."""
         last = floor_to_interval(datetime.now(UTC) - self.publish_delay)
-        if self.candidates.last <= last + INTERVAL:  # the last one is due in less than an interval
+        if self.candidates.last <= last + INTERVAL:  # the last candidate is due within an interval
             return len(self.candidates)
         return max((last - self.candidates.first) // INTERVAL + 1, 0)
 
