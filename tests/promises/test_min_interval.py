@@ -459,9 +459,9 @@ def test_check_judges_the_answer_that_is_there_and_says_so(ask, feed, registry):
     for run in runs:
         assert run.status == 0, run.log
         assert "Traceback" not in run.log
-    assert "The answer of " not in runs[0].log
+    assert "Using the answer of " not in runs[0].log
     for run in runs[1:]:
-        assert "The answer of " in run.log
+        assert "Using the answer of " in run.log
 
 
 def test_check_says_that_it_waits_for_its_turn(ask, body, feed):
