@@ -1,4 +1,4 @@
-"""Take the screenshot of the report in README.md: two weeks of simulated data, with gaps."""
+"""Take the screenshot of the report for README.md and the documentation: two simulated weeks with gaps."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from random import Random
 from playwright.sync_api import sync_playwright
 
 from miso_scrapy.feed.market_day import market_day
-from miso_scrapy.simulator.writer import write_day
+from miso_scrapy.simulator.writer import begin, write_day
 
 
 def main(target: str) -> None:
@@ -20,6 +20,7 @@ def main(target: str) -> None:
     now = datetime.now(UTC)
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
+        begin(root)  # so that the report says that its data are simulated
         for ago in range(14):
             write_day(root, 1, market_day(now) - timedelta(days=ago))
         files = sorted(root.rglob("*.json.gz"))
