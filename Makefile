@@ -22,14 +22,15 @@ print("   collected at", metadata["collected_at"], "from", metadata["source_url"
 endef
 export SHOW
 
-.PHONY: help demo test bench lint lock screenshot
+.PHONY: help demo test bench lint docs lock screenshot
 
 help:
 	@echo "make demo   collect two hours from a simulated feed into ./demo"
 	@echo "make test   run every test"
-	@echo "make bench  measure the project's cost, in a quarter of an hour, and write the README's table"
 	@echo "make lint   check format, style and types"
-	@echo "make screenshot   take the README's screenshot of the report; needs Debian's chromium"
+	@echo "make docs   build the documentation into docs/_build"
+	@echo "make bench  measure the project's cost, in twenty minutes, and write the documentation's table"
+	@echo "make screenshot   take the screenshot of the report; needs Debian's chromium"
 	@echo "make lock   compile requirements*.txt from the dependencies in pyproject.toml"
 
 $(VENV)/installed: requirements-dev.txt pyproject.toml
@@ -63,6 +64,10 @@ lint: $(VENV)/installed
 	ruff format --check .
 	ruff check .
 	mypy
+
+docs: $(VENV)/installed
+	python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build
+	@echo "Built: docs/_build/index.html"
 
 lock: $(VENV)/installed
 	uv pip compile --quiet --universal --python-version 3.11 pyproject.toml -o requirements.txt

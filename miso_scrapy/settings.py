@@ -232,7 +232,8 @@ globals().update({name: os.environ[name] for name in os.environ if name.startswi
 
 # --- Logs -------------------------------------------------------------------------------------
 
-# Default INFO. Environment: LOG_LEVEL
+# The least important level that is logged: DEBUG, INFO, WARNING or ERROR. Default INFO.
+# Environment: LOG_LEVEL
 LOG_LEVEL = os.environ.get("LOG_LEVEL", "INFO")
 # json (one object per line, for log collectors), or a format string of Python's logging. Default:
 # plain text lines. Environment: LOG_FORMAT
