@@ -1,6 +1,6 @@
 """Measure, and print the table: `python -m benchmarks [--small] [--rows 1,3]`.
 
-Without options, the run also writes ``benchmarks/results.json`` and the table in README.md.
+Without options, the run also writes ``benchmarks/results.json`` and the table of the documentation.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results.json"
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "benchmarks.md"
 _BEGIN, _END = "<!-- benchmark -->", "<!-- end of benchmark -->"
 
 GROSS = 2  # a ratio this many times worse than allowed is not noise
@@ -66,7 +66,7 @@ def _short(value: float) -> str:
 
 
 def publish(lines: Iterable[Line]) -> None:
-    """Write *lines* to RESULTS, and their table to README."""
+    """Write *lines* to RESULTS, and their table to PAGE."""
     results = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "cores": os.cpu_count(),
@@ -74,8 +74,8 @@ def publish(lines: Iterable[Line]) -> None:
         "lines": [asdict(line) for line in lines],
     }
     RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    text = README.read_text()
-    README.write_text(
+    text = PAGE.read_text()
+    PAGE.write_text(
         re.sub(f"(?<={_BEGIN}\n).*(?={_END})", lambda _: published(), text, flags=re.DOTALL)
     )
 
@@ -86,13 +86,13 @@ def kept() -> list[Line]:
 
 
 def published() -> str:
-    """Return the text for README: the table of RESULTS, and where it was measured."""
+    """Return the text for PAGE: the table of RESULTS, and where it was measured."""
     results = json.loads(RESULTS.read_text())
     table = markdown(kept())
     where = f"{results['date']}, {results['cores']} cores, Python {results['python']}"
     return f"{table}\n\nMeasured by `make bench`: {where}. Figures that miss their goal are bold.\n"
 
 
-def in_readme() -> str:
-    """Return the text in README now, to compare it with :func:`published`."""
-    return README.read_text().partition(f"{_BEGIN}\n")[2].partition(_END)[0]
+def in_page() -> str:
+    """Return the text in PAGE now, to compare it with :func:`published`."""
+    return PAGE.read_text().partition(f"{_BEGIN}\n")[2].partition(_END)[0]

@@ -1,4 +1,4 @@
-"""README.md's alerts, given to Prometheus's own promtool with what METRICS_FILE holds over time."""
+"""The alerts of the documentation, given to promtool with what METRICS_FILE holds over time."""
 
 import re
 import shutil
@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.support.readme import fences
+from tests.support.documentation import fences, page
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("promtool"), reason="needs Debian's package prometheus (as root)"
@@ -36,7 +36,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def rules(tmp_path_factory):
-    (text,) = [text for text in fences("yaml") if "alert:" in text]
+    (text,) = [text for text in fences(page("operating/monitoring"), "yaml") if "alert:" in text]
     path = tmp_path_factory.mktemp("alerts") / "miso.rules.yml"
     path.write_text(text)
     return path

@@ -1,10 +1,10 @@
 import pytest
 
-from benchmarks.table import Line, in_readme, markdown, published
+from benchmarks.table import Line, in_page, markdown, published
 
 
-def test_the_readme_shows_the_results_that_are_kept():
-    assert in_readme() == published()
+def test_the_documentation_shows_the_results_that_are_kept():
+    assert in_page() == published()
 
 
 @pytest.mark.parametrize(

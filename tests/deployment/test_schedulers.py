@@ -1,4 +1,4 @@
-"""cron and systemd: what the README says to write into them works, as they would run it."""
+"""cron and systemd: what the documentation says to write into them works, as they would run it."""
 
 import configparser
 import re
@@ -9,19 +9,20 @@ import sys
 import pytest
 
 from tests.support.crawl import Run
+from tests.support.documentation import fences, page
 from tests.support.project import PROJECT
 
-README = (PROJECT / "README.md").read_text()
+PAGE = page("collecting/cron-and-systemd")
 CLONE = "/opt/miso_scrapy"
-(CRON,) = re.findall(r"```crontab\n(.*)\n```", README)
-UNITS = re.findall(r"```ini\n(\[Unit\].*?)```", README, re.DOTALL)
+(CRON,) = (text.strip() for text in fences(PAGE, "crontab"))
+UNITS = fences(PAGE, "ini")
 SCHEDULE, COMMAND = re.fullmatch(r"((?:\S+ ){5})(.*)", CRON).groups()
 CLOCK = "2025-12-05T12:00:00+00:00"
 
 
 @pytest.fixture
 def clone(tmp_path):
-    """The project and its virtual environment, in the place of the README's clone."""
+    """The project and its virtual environment, in the place of the clone of the page."""
     clone = tmp_path / "clone"
     clone.mkdir()
     for name in ("scrapy.cfg", "miso_scrapy"):
@@ -32,7 +33,7 @@ def clone(tmp_path):
 
 @pytest.fixture
 def started(clone, feed):
-    """Start a command of the README as cron does: a shell, and next to nothing in its environment."""
+    """Start a command of the page as cron does: a shell, and next to nothing in its environment."""
 
     def start(command, **settings):
         return subprocess.Popen(

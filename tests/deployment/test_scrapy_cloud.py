@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.documentation import page
 from tests.support.project import FOREIGN, PROJECT
 from tests.support.servers import free_port
 
@@ -18,9 +19,9 @@ BIN = Path(sys.executable).parent
 CLOCK = "2025-12-05T12:00:00+00:00"
 HALF = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:10"}
 NOON = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:00"}
-# The settings that the README tells to give a periodic job, below "Scrapy Cloud".
-SECTION = (PROJECT / "README.md").read_text().split("\n### Scrapy Cloud")[1].split("\n#")[0]
-NEEDED = set(re.findall(r"`([A-Z0-9_]+)`", "".join(re.findall(r"^\| `.*?\|", SECTION, re.M))))
+# The settings that the page tells to give a periodic job.
+PAGE = page("collecting/scrapy-cloud")
+NEEDED = set(re.findall(r"`([A-Z0-9_]+)`", "".join(re.findall(r"^\| `.*?\|", PAGE, re.M))))
 
 
 class Job:
@@ -185,5 +186,5 @@ def test_scrapinghub_yml_names_a_dated_stack():
     assert re.fullmatch(r"scrapy:2\.\d+-20\d{6}", told["stack"])
 
 
-def test_the_readme_lists_the_settings_of_a_periodic_job(periodic):
+def test_the_page_lists_the_settings_of_a_periodic_job(periodic):
     assert set(periodic) - {"AWS_ENDPOINT_URL"} == NEEDED

@@ -18,6 +18,7 @@ import pytest
 
 from tests.support.clean_clone import changed_in, clone_to
 from tests.support.crawl import Run
+from tests.support.documentation import page
 from tests.support.project import FOREIGN, PROJECT
 from tests.support.scripted_server import Scripted
 from tests.support.servers import free_port
@@ -28,10 +29,8 @@ NOON = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:00"}
 HOUR = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:55"}
 # The clone's version, which the installed project does not have: the User-Agent tells which one ran.
 VERSION = "0.1.0+clone"
-# The job that the README schedules.
-(CURL,) = re.findall(
-    r"^\$ (curl .*schedule\.json (?:.*\\\n)*.*)", PROJECT.joinpath("README.md").read_text(), re.M
-)
+# The job that the page schedules.
+(CURL,) = re.findall(r"^\$ (curl .*schedule\.json (?:.*\\\n)*.*)", page("collecting/scrapyd"), re.M)
 CONFIG = """\
 [scrapyd]
 http_port = {port}
@@ -156,7 +155,7 @@ def test_a_deploy_leaves_the_clone_clean(nodes, clone):
     assert changed_in(clone) == []
 
 
-def test_the_readme_s_job_files_its_range_and_tells_how_it_went(nodes, feed):
+def test_the_job_of_the_page_files_its_range(nodes, feed):
     feed.set(clock=CLOCK, advance=5)
     fields = [tuple(word.split("=", 1)) for word in shlex.split(CURL) if "=" in word]
     settings = {"MISO_API_URL": feed.url, "MISO_MIN_INTERVAL": 0}

@@ -1,6 +1,6 @@
 """An independent reader of an archive, its registry and its topic.
 
-It knows the formats from the README and shares no code with the project: what it says is evidence.
+It knows the formats from the documentation and shares no code with the project.
 """
 
 import gzip

@@ -1,0 +1,173 @@
+"""Snippets and examples of the pages that need more than a terminal: a bucket, a certain archive."""
+
+import gzip
+import json
+import re
+import shutil
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+
+from tests import certificates
+from tests.support.documentation import fences, page
+
+NOON = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:10"}
+ONE = {"start": NOON["start"], "end": NOON["start"]}
+CLOCK = "2025-12-05T12:35:00+00:00"
+
+
+@pytest.fixture
+def read(tmp_path, environment):
+    """Run the recipe that contains *text*, where the archive is; return what it prints."""
+
+    def run(text, env=None):
+        (snippet,) = [code for code in fences(page("data/recipes"), "python") if text in code]
+        done = subprocess.run(
+            [sys.executable, "-c", snippet.replace("simulated/sourcing", "data/sourcing")],
+            cwd=tmp_path,
+            env={**environment, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_a_document_from_s3(read, crawl, feed, bucket):
+    feed.set(clock=CLOCK)
+    assert crawl(**ONE, env=bucket.settings).status == 0
+    (key,) = bucket.keys()
+    data = bucket.document(key)["data"]
+    assert read("boto3", bucket.settings).split(maxsplit=1) == [
+        data["RefId"], f"{data['FiveMinTotalLoad'][-1]}\n",
+    ]  # fmt: skip
+
+
+def test_the_load_of_a_day(read, crawl, feed, archive):
+    # Three snapshots, over the end of a market day; the last of them corrects the load of 00:00.
+    feed.set(clock="2025-12-05T04:55:00+00:00", advance=5)
+    assert crawl(start="2025-12-05T04:55", end="2025-12-05T05:05").outcomes == {"stored": 3}
+    *_, newest = archive.files()
+    document = archive.document(newest)
+    document["data"]["FiveMinTotalLoad"][0]["Value"] = 12345
+    (archive.root / newest).write_bytes(gzip.compress(json.dumps(document).encode()))
+
+    rows = read("read_json").splitlines()
+    before = archive.document(archive.files()[0])["data"]["FiveMinTotalLoad"]
+    after = document["data"]["FiveMinTotalLoad"]
+    expected = [(4, row) for row in before] + [(5, row) for row in after]
+    assert rows == [
+        f"(datetime.date(2025, 12, {day}), '{row['Time']}', {float(row['Value'])})"
+        for day, row in expected
+    ]
+    assert all(first < second for first, second in pairwise(rows[: len(before)]))
+
+    described = dict(line.split() for line in read("describe()").splitlines()[:-1])
+    assert float(described["count"]) == len(after)
+    assert float(described["max"]) == max(row["Value"] for row in after)
+
+
+def test_the_tables_of_an_export(read, scrapy):
+    days = ("--start", "2025-12-05", "--end", "2025-12-07")
+    assert scrapy("simulate", "--write", "data", *days).returncode == 0
+    assert scrapy("export", "-o", "tables").returncode == 0
+    rows = re.findall(r"│ (2025-12-\d\d) ┆ (\d+\.\d)", read("polars"))
+    assert [day for day, _ in rows] == ["2025-12-05", "2025-12-06"]
+    assert all(60_000 <= float(mw) <= 125_000 for _, mw in rows)
+
+
+def test_the_document_has_the_fields_that_are_shown(crawl, feed, archive):
+    shown = json.loads(
+        next(text for text in fences(page("data/archive"), "json") if '"data"' in text)
+    )
+    feed.set(clock=CLOCK)
+    assert crawl(**ONE).outcomes == {"stored": 1}
+    document = archive.only()
+    assert document["data"].pop("Simulated") is True
+    assert {part: list(fields) for part, fields in document.items()} == {
+        part: list(fields) for part, fields in shown.items()
+    }
+    for name, rows in document["data"].items():
+        if name != "RefId":
+            assert list(rows[0]) == list(shown["data"][name][0])
+    # The table below it has them all.
+    described = set(re.findall(r"`(\w+)`", page("data/archive")))
+    assert {*document["data"], *document["collection_metadata"]} <= described
+
+
+def test_the_identity_has_the_fields_that_are_shown(crawl, feed, archive):
+    shown = json.loads(
+        next(text for text in fences(page("data/archive"), "json") if '"id"' in text)
+    )
+    feed.set(clock=CLOCK)
+    assert crawl(**ONE).status == 0
+    identity = json.loads(
+        (archive.root / "sourcing/miso_realtime_total_load/archive.json").read_text()
+    )
+    assert list(identity) == list(shown)
+    assert len(identity["id"]) == len(shown["id"])
+
+
+def test_a_log_line_has_the_fields_that_are_shown(crawl, feed):
+    (shown,) = [json.loads(text) for text in fences(page("operating/monitoring"), "json")]
+    feed.set(clock=CLOCK)
+    lines = [json.loads(line) for line in crawl(**ONE, env={"LOG_FORMAT": "json"}).log.splitlines()]
+    (stored,) = [line for line in lines if line.get("outcome") == "stored"]
+    assert list(stored) == list(shown)
+    assert stored["logger"] == shown["logger"]
+    assert re.sub(r"\d+", "0", stored["message"].partition(" at ")[0]) == (
+        re.sub(r"\d+", "0", shown["message"].partition(" at ")[0])
+    )
+    assert {"requests", "shared"} <= set(lines[-1])
+
+
+def test_the_lifecycle_rule_is_taken_by_s3_and_leaves_the_archive_alone(bucket, crawl, feed):
+    (rule,) = [text for text in fences(page("operating/retention"), "json") if "Rules" in text]
+    rule = json.loads(rule)
+    bucket.client.put_bucket_lifecycle_configuration(
+        Bucket=bucket.name, LifecycleConfiguration=rule
+    )
+    kept = bucket.client.get_bucket_lifecycle_configuration(Bucket=bucket.name)["Rules"]
+    assert kept == rule["Rules"]
+    # What expires is what the run leaves there and nothing else.
+    feed.set(clock=CLOCK, advance=5, faults=["body=[]*1"])
+    assert crawl(**NOON, env=bucket.settings).outcomes == {"stored": 2, "invalid": 1}
+    expiring = {
+        entry["Filter"]["Prefix"]: entry["Expiration"]["Days"]
+        for entry in kept
+        if "Expiration" in entry
+    }
+    keys = bucket.keys()
+    assert len(keys) == 3
+    (expires,) = [key for key in keys if key.startswith(tuple(expiring))]
+    assert "/quarantine/" in expires
+    # The table says the same.
+    for prefix, days in expiring.items():
+        name = prefix.removeprefix("sourcing/miso_realtime_total_load/")
+        assert re.search(
+            rf"^\| `{re.escape(name)}` \| {days} days? \|", page("operating/retention"), re.M
+        )
+
+
+@pytest.mark.skipif(
+    not (shutil.which("curl") and shutil.which("openssl")), reason="needs curl and openssl"
+)
+def test_a_certificate_in_der_becomes_pem(tmp_path):
+    (script,) = fences(page("collecting/index"), "sh")
+    root = certificates.authority("An intermediate")
+    der = tmp_path / "intermediate.crt"
+    der.write_bytes(root.certificate.public_bytes(serialization.Encoding.DER))
+    script = script.replace("http://example.org/intermediate.crt", der.as_uri())
+    done = subprocess.run(
+        ["bash", "-ec", script], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "miso-ca.pem").read_bytes().strip() == root.pem.strip()
+    fingerprint = done.stdout.strip().rpartition("=")[2].replace(":", "").lower()
+    assert fingerprint == root.certificate.fingerprint(hashes.SHA256()).hex()
