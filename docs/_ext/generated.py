@@ -17,7 +17,6 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -143,27 +142,40 @@ def commands() -> list[str]:
     )
 
 
+# One process for all commands: to import Scrapy takes a second.
+_ASK_FOR_HELP = """
+import contextlib, sys
+from scrapy.cmdline import execute
+for command in sys.argv[1:]:
+    with contextlib.suppress(SystemExit):
+        execute(["scrapy", command, "--help"])
+    print("\\f", flush=True)
+"""
+
+
 @cache
-def help_of(command: str) -> str:
-    """Return what ``scrapy COMMAND --help`` prints."""
+def _helps() -> dict[str, str]:
+    names = commands()
     keep = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
+    settings_module = {"SCRAPY_SETTINGS_MODULE": "miso_scrapy.settings"}
     with tempfile.TemporaryDirectory() as elsewhere:
         done = subprocess.run(
-            [sys.executable, "-m", "scrapy", command, "--help"],
+            [sys.executable, "-c", _ASK_FOR_HELP, *names],
             cwd=elsewhere,
-            env={
-                **keep,
-                "SCRAPY_SETTINGS_MODULE": "miso_scrapy.settings",
-                "PYTHONPATH": str(PACKAGE.parent),
-                "COLUMNS": "88",
-            },
+            env={**keep, **settings_module, "PYTHONPATH": str(PACKAGE.parent), "COLUMNS": "88"},
             capture_output=True,
             text=True,
             check=False,
         )
-    if done.returncode:
-        raise ExtensionError(f"scrapy {command} --help: {done.stderr}")
-    return done.stdout
+    told = dict(zip(names, done.stdout.split("\f\n"), strict=False))
+    if done.returncode or not all(told.get(name) for name in names):
+        raise ExtensionError(f"scrapy COMMAND --help: {done.stderr}")
+    return told
+
+
+def help_of(command: str) -> str:
+    """Return what ``scrapy COMMAND --help`` prints."""
+    return _helps()[command]
 
 
 def _help_page(command: str) -> Iterator[str]:
@@ -278,14 +290,7 @@ class Generated(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
 
-def _warm_up(_: Sphinx) -> None:
-    """Run the commands' help side by side: each takes a second."""
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(help_of, commands()))
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directive."""
     app.add_directive("generated", Generated)
-    app.connect("builder-inited", _warm_up)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -73,21 +73,15 @@ def test_the_load_of_a_day(read, crawl, feed, archive):
     assert float(described["max"]) == max(row["Value"] for row in after)
 
 
-def test_the_tables_of_an_export(read, scrapy):
-    days = ("--start", "2025-12-05", "--end", "2025-12-07")
-    assert scrapy("simulate", "--write", "data", *days).returncode == 0
-    assert scrapy("export", "-o", "tables").returncode == 0
-    rows = re.findall(r"│ (2025-12-\d\d) ┆ (\d+\.\d)", read("polars"))
-    assert [day for day, _ in rows] == ["2025-12-05", "2025-12-06"]
-    assert all(60_000 <= float(mw) <= 125_000 for _, mw in rows)
-
-
-def test_the_document_has_the_fields_that_are_shown(crawl, feed, archive):
-    shown = json.loads(
-        next(text for text in fences(page("data/archive"), "json") if '"data"' in text)
+def test_a_run_leaves_and_logs_the_fields_that_are_shown(crawl, feed, archive):
+    shown, identity, line = (
+        json.loads(text)
+        for name in ("data/archive", "operating/monitoring")
+        for text in fences(page(name), "json")
     )
     feed.set(clock=CLOCK)
-    assert crawl(**ONE).outcomes == {"stored": 1}
+    run = crawl(**ONE, env={"LOG_FORMAT": "json"})
+
     document = archive.only()
     assert document["data"].pop("Simulated") is True
     assert {part: list(fields) for part, fields in document.items()} == {
@@ -96,34 +90,20 @@ def test_the_document_has_the_fields_that_are_shown(crawl, feed, archive):
     for name, rows in document["data"].items():
         if name != "RefId":
             assert list(rows[0]) == list(shown["data"][name][0])
-    # The table below it has them all.
     described = set(re.findall(r"`(\w+)`", page("data/archive")))
     assert {*document["data"], *document["collection_metadata"]} <= described
 
+    file = archive.root / "sourcing/miso_realtime_total_load/archive.json"
+    left = json.loads(file.read_text())
+    assert list(left) == list(identity)
+    assert len(left["id"]) == len(identity["id"])
 
-def test_the_identity_has_the_fields_that_are_shown(crawl, feed, archive):
-    shown = json.loads(
-        next(text for text in fences(page("data/archive"), "json") if '"id"' in text)
-    )
-    feed.set(clock=CLOCK)
-    assert crawl(**ONE).status == 0
-    identity = json.loads(
-        (archive.root / "sourcing/miso_realtime_total_load/archive.json").read_text()
-    )
-    assert list(identity) == list(shown)
-    assert len(identity["id"]) == len(shown["id"])
-
-
-def test_a_log_line_has_the_fields_that_are_shown(crawl, feed):
-    (shown,) = [json.loads(text) for text in fences(page("operating/monitoring"), "json")]
-    feed.set(clock=CLOCK)
-    lines = [json.loads(line) for line in crawl(**ONE, env={"LOG_FORMAT": "json"}).log.splitlines()]
-    (stored,) = [line for line in lines if line.get("outcome") == "stored"]
-    assert list(stored) == list(shown)
-    assert stored["logger"] == shown["logger"]
-    assert re.sub(r"\d+", "0", stored["message"].partition(" at ")[0]) == (
-        re.sub(r"\d+", "0", shown["message"].partition(" at ")[0])
-    )
+    lines = [json.loads(line) for line in run.log.splitlines()]
+    (stored,) = [each for each in lines if each.get("outcome") == "stored"]
+    assert list(stored) == list(line)
+    assert stored["logger"] == line["logger"]
+    told, example = (re.sub(r"\d+", "0", each["message"]) for each in (stored, line))
+    assert told.partition(" at ")[0] == example.partition(" at ")[0]
     assert {"requests", "shared"} <= set(lines[-1])
 
 

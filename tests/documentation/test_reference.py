@@ -1,6 +1,7 @@
 """The reference is complete: what the code has is there, and what is there is in the code."""
 
 import ast
+import json
 import re
 import tomllib
 
@@ -117,8 +118,6 @@ def test_the_columns_of_the_tables_are_those_of_the_code():
 
 
 def test_the_fields_of_the_audit_are_those_of_its_json(scrapy):
-    import json
-
     days = ("--start", "2025-12-05", "--end", "2025-12-06")
     assert scrapy("simulate", "--write", "data", *days).returncode == 0
     told = json.loads(scrapy("audit", "--json").stdout)
