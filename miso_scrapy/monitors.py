@@ -106,7 +106,7 @@ class RunMonitors(MonitorSuite):
                 self.add_monitors_failed_action(load_object(_ACTIONS + path))
             except (ImportError, NotConfigured) as error:
                 logger.error(
-                    "%s is set, but no notifications are sent: %s; see Monitoring in README.md",
+                    "%s is set, but no notifications are sent: %s; see docs/operating/monitoring.md",
                     setting,
                     error,
                 )

@@ -26,7 +26,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[\w:/.-]+", re.ASCII)
 
 @dataclass(frozen=True)
 class Options:
-    """The validated values of the settings. README.md lists all settings."""
+    """The validated values of the settings. docs/reference/settings.md lists all settings."""
 
     api_url: str
     min_interval: float

@@ -81,7 +81,8 @@ REMOTE_CONTROL_ENABLED = False
 
 # --- Failures ---------------------------------------------------------------------------------
 
-# Seconds to wait for an answer; slow ones take 2 to 4 s. Default 30. Environment: DOWNLOAD_TIMEOUT
+# How long to wait for an answer of the feed, in seconds. Slow answers take 2 to 4 s. Default 30.
+# Environment: DOWNLOAD_TIMEOUT
 DOWNLOAD_TIMEOUT = os.environ.get("DOWNLOAD_TIMEOUT", "30")
 
 # How many times a failed request to the feed is sent again; each retry waits for its turn.
@@ -128,14 +129,18 @@ REGISTRY_CLAIM_TTL = os.environ.get("REGISTRY_CLAIM_TTL", "60")
 # Environment: KAFKA_BROKERS, KAFKA_TOPIC
 KAFKA_BROKERS = os.environ.get("KAFKA_BROKERS", "")
 KAFKA_TOPIC = os.environ.get("KAFKA_TOPIC", "")
-# PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. Default: SSL if a KAFKA_SSL_ file is set, PLAINTEXT
-# otherwise; with the prefix SASL_ if KAFKA_SASL_MECHANISM is set. Environment: the same names
+# PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. Default: SSL if a KAFKA_SSL_ file is set, else PLAINTEXT;
+# with SASL_ in front if KAFKA_SASL_MECHANISM is set. Environment: KAFKA_SECURITY_PROTOCOL
 KAFKA_SECURITY_PROTOCOL = os.environ.get("KAFKA_SECURITY_PROTOCOL", "")
+# TLS of the brokers: PEM files of the authority, of the client's certificate and of its key, and the
+# password of the key. Default: none. Environment: the same names
 KAFKA_SSL_CAFILE = os.environ.get("KAFKA_SSL_CAFILE", "")
 KAFKA_SSL_CERTFILE = os.environ.get("KAFKA_SSL_CERTFILE", "")
 KAFKA_SSL_KEYFILE = os.environ.get("KAFKA_SSL_KEYFILE", "")
 KAFKA_SSL_PASSWORD = os.environ.get("KAFKA_SSL_PASSWORD", "")
-KAFKA_SASL_MECHANISM = os.environ.get("KAFKA_SASL_MECHANISM", "")  # PLAIN, SCRAM-SHA-256, -512
+# Login at the brokers: the mechanism (PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512), the name and the password.
+# Default: none. Environment: the same names
+KAFKA_SASL_MECHANISM = os.environ.get("KAFKA_SASL_MECHANISM", "")
 KAFKA_SASL_USERNAME = os.environ.get("KAFKA_SASL_USERNAME", "")
 KAFKA_SASL_PASSWORD = os.environ.get("KAFKA_SASL_PASSWORD", "")
 # How long a run waits for a broker that is down, in seconds. It waits at most once a minute, not for
@@ -214,7 +219,8 @@ SPIDER_CONTRACTS = {
 # The file for Prometheus metrics of the run: a *.prom file in the directory that node_exporter's
 # textfile collector reads. Default: none. Environment: METRICS_FILE
 METRICS_FILE = os.environ.get("METRICS_FILE", "")
-# Seconds between two writes of that file during a run. Default 60. Environment: METRICS_INTERVAL
+# How often a run writes METRICS_FILE while it goes on, in seconds. Default 60.
+# Environment: METRICS_INTERVAL
 METRICS_INTERVAL = os.environ.get("METRICS_INTERVAL", "60")
 
 # A run reports the feed as stale if its newest interval is older than this, in minutes. Default 15.

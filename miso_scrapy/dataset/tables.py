@@ -1,4 +1,4 @@
-"""Write and read the three tables of a market day, as Parquet or CSV. README.md has their columns."""
+"""Write and read the three tables of a market day, as Parquet or CSV; see docs/data/tables.md."""
 
 from __future__ import annotations
 

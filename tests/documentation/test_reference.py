@@ -76,18 +76,37 @@ def test_every_command_has_a_section_with_its_help_and_its_exit_statuses():
     assert {name.removeprefix("scrapy ") for name in listed} == commands
 
 
-def test_the_statistics_that_decide_the_exit_status_are_listed():
-    (function,) = [
-        node
+def test_the_statistics_are_those_of_the_code():
+    named = {
+        node.value
+        for tree in SOURCES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and re.fullmatch(r"miso/\w+", str(node.value))
+    }
+    outcomes = {"stored", "duplicate", "skipped", "uncovered", "invalid", "failed"}
+    listed = first_cells(page("reference/statistics"))
+    assert sorted(listed) == sorted(named | {f"miso/{outcome}" for outcome in outcomes})
+
+
+def test_the_statistics_that_decide_the_exit_status_are_named():
+    ((tree, function),) = [
+        (tree, node)
         for tree in SOURCES.values()
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef) and node.name == "exit_status"
     ]
-    decide = set(re.findall(r"'(miso/\w+)'", ast.unparse(function)))
-    shown = {
-        name for name in first_cells(page("reference/exit-statuses")) if name.startswith("miso/")
+    constants = {
+        node.targets[0].id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
     }
-    assert shown == decide
+    used = [node for node in ast.walk(function) if isinstance(node, ast.Name | ast.Constant)]
+    values = {constants.get(node.id) if isinstance(node, ast.Name) else node.value for node in used}
+    decide = {value for value in values if str(value).startswith("miso/")} - {"miso/candidates"}
+    assert len(decide) == 4
+    for name in ("reference/statistics", "reference/exit-statuses"):
+        (line,) = [line for line in page(name).splitlines() if "`miso/owed`, " in line]
+        assert set(re.findall(r"miso/\w+", line)) == decide
 
 
 def test_the_arguments_of_the_spider_are_those_of_the_code():
