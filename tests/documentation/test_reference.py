@@ -105,8 +105,8 @@ def test_the_statistics_that_decide_the_exit_status_are_named():
     decide = {value for value in values if str(value).startswith("miso/")} - {"miso/candidates"}
     assert len(decide) == 4
     for name in ("reference/statistics", "reference/exit-statuses"):
-        (line,) = [line for line in page(name).splitlines() if "`miso/owed`, " in line]
-        assert set(re.findall(r"miso/\w+", line)) == decide
+        (text,) = [text for text in page(name).split("\n\n") if "`miso/owed`, " in text]
+        assert set(re.findall(r"miso/\w+", text)) == decide
 
 
 def test_the_arguments_of_the_spider_are_those_of_the_code():
