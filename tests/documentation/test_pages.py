@@ -221,7 +221,7 @@ def test_every_link_leads_to_a_page_and_a_heading_that_are_there(name):
         (page, name)
         for page, text in PAGES.items()
         for name in re.findall(
-            r"`((?:miso_scrapy|tests|benchmarks|docs|\.ci)/[\w./-]+\.?\w*|[\w.-]+\.(?:toml|cfg|yml))`",
+            r"`((?:miso_scrapy|tests|benchmarks|docs|\.ci)/[\w./-]+\.?\w*|[\w.-]+\.(?:toml|cfg|yml|txt|md))`",
             text,
         )
     ),
