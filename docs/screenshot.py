@@ -1,4 +1,4 @@
-"""Take the screenshot of the report for README.md and the documentation: two simulated weeks with gaps."""
+"""Take the screenshot of the report for README.md and the docs: two simulated weeks with gaps."""
 
 import os
 import shutil

@@ -19,7 +19,7 @@ import pytest
 from tests.support.clean_clone import changed_in, clone_to
 from tests.support.crawl import Run
 from tests.support.documentation import page
-from tests.support.project import FOREIGN, PROJECT
+from tests.support.project import FOREIGN
 from tests.support.scripted_server import Scripted
 from tests.support.servers import free_port
 

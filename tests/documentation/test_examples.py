@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 
-from tests import certificates
+from tests.support import certificates
 from tests.support.documentation import fences, page
 
 NOON = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:10"}

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.servers import free_port
 from tests.support.documentation import DOCS, PROJECT, anchors, blocks, pages
+from tests.support.servers import free_port
 
 PAGES = pages()
 # What another test runs: {how the command or the snippet begins: the test}.

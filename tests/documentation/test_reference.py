@@ -7,8 +7,8 @@ import tomllib
 
 import pytest
 
-from tests.servers import free_port
 from tests.support.documentation import PROJECT, page, pages, section
+from tests.support.servers import free_port
 
 SOURCES = {
     path: ast.parse(path.read_text()) for path in sorted(PROJECT.glob("miso_scrapy/**/*.py"))
