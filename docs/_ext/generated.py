@@ -255,11 +255,10 @@ def _versions_page() -> Iterator[str]:
 
 
 def _simulated_faults_page() -> Iterator[str]:
-    text = " ".join(help_of("simulate").split())
-    (faults,) = re.findall(r"(?:for ever|forever): (.*?) Options =", text)
+    from miso_scrapy.simulator.server import FAULTS
+
     yield "| fault | the simulator's answer |\n| --- | --- |"
-    for fault in re.split(r"; (?=\w+: )", faults):
-        kind, _, meaning = fault.partition(": ")
+    for kind, meaning in FAULTS.items():
         example = re.sub(r"([a-z]+=[^ ;]+)", r"`\1`", meaning)
         yield f"| `{kind}` | {example} |"
 
