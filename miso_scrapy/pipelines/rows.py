@@ -37,7 +37,7 @@ class RowsPipeline(Component):
             if what not in self._told:
                 self._told.add(what)
                 logger.warning(
-                    "Filed, but rows of it will not be used: %s, such as %s, first in %s",
+                    "Rows of the snapshot cannot be used: %s, such as %s, first in %s",
                     what,
                     row,
                     item.identifier,
@@ -47,7 +47,7 @@ class RowsPipeline(Component):
             if EMPTY_SNAPSHOTS not in self._told:
                 self._told.add(EMPTY_SNAPSHOTS)
                 logger.warning(
-                    "Filed, but without rows that can be used: the snapshot of %s, first in %s",
+                    "No row of the snapshot can be used: it is of %s, first in %s",
                     item.data["RefId"],
                     item.identifier,
                 )

@@ -236,9 +236,9 @@ def test_the_collector_files_them_counts_them_and_warns_of_each_problem_once(cra
     warnings = [line.partition("WARNING: ")[2] for line in run.lines("WARNING")]
     # Which candidate is the first: they overtake one another while the archive gets its identity.
     assert [re.sub(r"_13(00|05|10)00\.json$", "", line) for line in warnings] == [
-        "Filed, but rows of it will not be used: ClearedMW.Hour is not an hour of the day, such as "
+        "Rows of the snapshot cannot be used: ClearedMW.Hour is not an hour of the day, such as "
         "{'Hour': '0', 'Value': 1}, first in realtime_total_load_20260501",
-        "Filed, but rows of it will not be used: FiveMinTotalLoad.Time is later than the snapshot's "
+        "Rows of the snapshot cannot be used: FiveMinTotalLoad.Time is later than the snapshot's "
         "own interval, such as 23:55 EST, first in realtime_total_load_20260501",
     ]
     for path in archive.files():  # nothing is lost
@@ -253,7 +253,7 @@ def test_a_snapshot_without_rows_is_filed_and_said_once(crawl, feed, archive):
     assert (run.status, run.outcomes) == (0, {"stored": 2})
     assert (run.stats["miso/empty_snapshots"], run.stats["miso/unused_rows"]) == (2, 0)
     (line,) = run.lines("WARNING")
-    assert "without rows" in line
+    assert "No row of the snapshot can be used" in line
     assert len(archive.files()) == 2
 
 
