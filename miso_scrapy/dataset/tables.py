@@ -79,7 +79,9 @@ def market_day_of(day: date, tables: Mapping[str, bytes]) -> MarketDay:
 
 def _rows(name: str, tables: Mapping[str, bytes]) -> Iterable[tuple[Any, ...]]:
     try:
-        table = pq.ParquetFile(pa.BufferReader(tables[name])).read()
+        # Without Arrow's threads: they can abort a process that ends at the same time.
+        file = pq.ParquetFile(pa.BufferReader(tables[name]), pre_buffer=False)
+        table = file.read(use_threads=False)
         if not table.schema.equals(SCHEMAS[name]):
             return ()
     except (KeyError, OSError, pa.ArrowException):

@@ -78,6 +78,7 @@ class Connections(Component):
         self.notifier: Notifier | None = None
         self.settled = asyncio.Event()
         """Set when the run has sent the messages that it can send, and the stats count the others."""
+        self._identifying = asyncio.Lock()
         self._connections = contextlib.AsyncExitStack()
         self._stopping: asyncio.Future[None] | None = None
         self._giving_up: set[asyncio.Task[None]] = set()
@@ -119,11 +120,12 @@ class Connections(Component):
 
         Raises WrongArchive if it takes the other kind, StoreUnavailable and RegistryUnavailable.
         """
-        if self.identity is None:
-            identity = await asyncio.to_thread(identify, self.store, kind)
-            if self.registry:
-                await binding.bind(self.registry, self.store, identity)
-            self.identity = identity
+        async with self._identifying:  # the candidates keep their order
+            if self.identity is None:
+                identity = await asyncio.to_thread(identify, self.store, kind)
+                if self.registry:
+                    await binding.bind(self.registry, self.store, identity)
+                self.identity = identity
         if self.identity.kind != kind:
             raise wrong_kind(self.store, kind)
 

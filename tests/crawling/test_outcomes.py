@@ -118,16 +118,14 @@ def test_what_failed_or_was_invalid_is_not_registered_and_is_tried_again(crawl, 
     assert (run.status, run.outcomes) == (0, {"stored": 1, "duplicate": 1})
 
 
-def test_force_files_again_what_is_registered_and_goes_past_the_politeness_cache(
-    crawl, feed, archive, valkey
-):
+def test_force_files_again_what_is_registered_with_a_fresh_answer(crawl, feed, archive, valkey):
     env = {"REDIS_URL": valkey.url}
     feed.set(clock=CLOCK)
-    crawl(**one(0), env=env, interval=60)
+    crawl(**one(0), env=env, interval=1)
     name = f"dev:miso_realtime_total_load:{NOON}"
     before = valkey.client.get(name)
     feed.set(clock=LATER)
-    run = crawl(**one(0), force=1, env=env, interval=60)
+    run = crawl(**one(0), force=1, env=env, interval=1)
     assert (run.status, run.outcomes) == (0, {"stored": 1})
     assert len(feed.requests) == 2
     assert archive.only()["data"]["RefId"] == "2025-12-05T12:45:00Z"
