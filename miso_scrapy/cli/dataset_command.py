@@ -22,7 +22,6 @@ from miso_scrapy.dataset.workers import ClusterUnavailable
 from miso_scrapy.logs.terminal import bar_size
 from miso_scrapy.options import Options
 from miso_scrapy.store import Store, StoreUnavailable
-from miso_scrapy.text.wording import count
 
 T = TypeVar("T")
 
@@ -109,8 +108,8 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
         """Print each kind of fault once; set exit status 1 if a file cannot be read."""
         for line in faults.lines():
             self.say(line)
-        if number := len(faults.unreadable):
-            self.fail(f"{count(number, 'file')} cannot be read: their content is left out")
+        if faults.unreadable:
+            self.exitcode = 1
 
 
 def progress(work: Iterable[T], total: int) -> Iterator[T]:

@@ -39,9 +39,10 @@ class Faults:
             kinds[why.kind].append(location)
         for kind, locations in kinds.items():
             if len(locations) == 1:
-                yield f"cannot be read: {locations[0]}: {self.unreadable[locations[0]].detail}"
+                detail = self.unreadable[locations[0]].detail
+                yield f"cannot be read: {locations[0]}: {detail}; left out: restore or remove it"
             else:
-                yield f"cannot be read: {_files(locations)}: {kind}"
+                yield f"cannot be read: {_files(locations)}: {kind}; left out: restore or remove them"
         rows: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for location, unused in sorted(self.rows.items()):
             for what, row in unused:

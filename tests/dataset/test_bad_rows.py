@@ -186,12 +186,7 @@ def test_audit_counts_files_and_says_what_is_wrong_with_them_once(tmp_path, scra
     assert "gzip" in lines[0]
     assert lines[1].startswith(f"cannot be read: 94 files, from {broken[0]} to {broken[-1]}: ")
     assert "cut off" in lines[1]
-    assert [line.partition(":")[0] for line in lines[2:]] == [
-        "left out",
-        "left out",
-        "scrapy audit",
-    ]
-    assert lines[-1] == "scrapy audit: 96 files cannot be read: their content is left out"
+    assert [line.partition(":")[0] for line in lines[2:]] == ["left out", "left out"]
     told = json.loads(done.stdout)
     before, day = told["days"]
     names = ("snapshots", "values", "unreadable_files", "dropped_rows", "filed_under_another_day")
@@ -299,7 +294,7 @@ def test_gzip_of_several_members_is_gzip_and_one_that_is_cut_is_not(tmp_path, sc
     done = scrapy("export", "-o", "tables")
     assert done.returncode == 1
     assert done.stdout.startswith("1 day exported from 2 snapshots")
-    assert sorted(line.split(": ")[1] for line in done.stderr.splitlines()[:-1]) == [
+    assert sorted(line.split(": ")[1] for line in done.stderr.splitlines()) == [
         str(cut), str(behind),
     ]  # fmt: skip
     reindexed = scrapy("reindex")
