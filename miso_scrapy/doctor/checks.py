@@ -38,7 +38,7 @@ from miso_scrapy.options import Options, variables
 from miso_scrapy.registry.client import RegistryInUse, RegistryUnavailable
 from miso_scrapy.store import AccessDenied, Store, StoreUnavailable
 from miso_scrapy.text.masking import MASK, masked, masked_url, secrets_in
-from miso_scrapy.text.wording import count
+from miso_scrapy.text.wording import count, one_line
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -246,15 +246,13 @@ async def _answer(settings: BaseSettings, turns: Turns, step: Turn | Shared | Wa
     except aiohttp.ClientConnectorCertificateError as error:
         raise _NoAnswer("; ".join(explain_refusal(error.certificate_error))) from error
     except aiohttp.ClientSSLError as error:
-        raise _NoAnswer(
-            f"no TLS at this address: {_one_line(error)}; check MISO_API_URL"
-        ) from error
+        raise _NoAnswer(f"no TLS at this address: {one_line(error)}; check MISO_API_URL") from error
     except TimeoutError as error:
         raise _NoAnswer(
             f"no answer within {seconds:g} s; check MISO_API_URL and the network"
         ) from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise _NoAnswer(f"{_one_line(error)}; check MISO_API_URL and the network") from error
+        raise _NoAnswer(f"{one_line(error)}; check MISO_API_URL and the network") from error
     finally:
         good = answer if answer and error_in(answer.body) is None else None
         with contextlib.suppress(RegistryUnavailable):
@@ -420,7 +418,7 @@ def _topic(settings: BaseSettings, options: Options) -> Finding:
         finally:
             admin.close()
     except Exception as error:  # noqa: BLE001  kafka-python raises OSError, ValueError and its own
-        return Finding(check, Result.FAIL, _one_line(error), fix)
+        return Finding(check, Result.FAIL, one_line(error), fix)
     answer = for_code(found["error_code"])
     if answer is not NoError:
         what = f"{topic}: {answer.description or answer.__name__}"
@@ -429,7 +427,3 @@ def _topic(settings: BaseSettings, options: Options) -> Finding:
     return Finding(
         check, Result.OK, f"{topic} exists, {count(len(found['partitions']), 'partition')}"
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

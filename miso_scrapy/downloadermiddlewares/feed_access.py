@@ -32,6 +32,7 @@ from miso_scrapy.registry.client import Registry, RegistryUnavailable
 from miso_scrapy.registry.feed_turns import Turns
 from miso_scrapy.stats import HELD_OFF, REQUESTS, SHARED
 from miso_scrapy.text.masking import masked_url
+from miso_scrapy.text.wording import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -259,7 +260,7 @@ class FeedAccessMiddleware(Component):
     def _tell_wait(self, wait: Wait) -> None:
         logger.info(
             "%sThe next request to the feed is in %.0f s: %s",
-            f"{_one_line(self._problem)}. " if self._problem else "",
+            f"{one_line(self._problem)}. " if self._problem else "",
             wait.seconds,
             "its Retry-After asks for that"
             if wait.held_off_until
@@ -331,7 +332,3 @@ def _timeout(crawler: Crawler) -> float:
 
 def _without_redirects(request: Request) -> dict[str, object]:
     return {name: value for name, value in request.meta.items() if "redirect" not in name}
-
-
-def _one_line(problem: str | Exception) -> str:
-    return " ".join(str(problem).split()) or type(problem).__name__

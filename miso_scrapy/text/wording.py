@@ -1,4 +1,4 @@
-"""Numbers and times in words."""
+"""Numbers, times and errors in words."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ def spell(time: timedelta) -> str:
     if minutes < 120:
         return f"{minutes} min"
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"
+
+
+def one_line(problem: str | Exception) -> str:
+    """Return the text of *problem* in one line; the name of its type if it has no text."""
+    return " ".join(str(problem).split()) or type(problem).__name__
