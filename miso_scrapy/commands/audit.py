@@ -11,8 +11,9 @@ from typing import Any
 from miso_scrapy.archive.identity import Kind
 from miso_scrapy.cli.dataset_command import DatasetCommand, progress
 from miso_scrapy.dataset.audit import DayAudit, Total, audit, total, within
-from miso_scrapy.dataset.days import DayFiles, DayRange, read, with_empty_days
+from miso_scrapy.dataset.days import DayFiles, DayRange, with_empty_days
 from miso_scrapy.dataset.faults import Faults
+from miso_scrapy.dataset.read import read
 from miso_scrapy.dataset.workers import workers
 from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY, market_day
 from miso_scrapy.feed.ref_id import iso_utc

@@ -10,9 +10,10 @@ from pathlib import Path
 from miso_scrapy.archive.identity import Kind
 from miso_scrapy.cli.dataset_command import DatasetCommand, progress
 from miso_scrapy.dataset.audit import DayAudit, audit, within
-from miso_scrapy.dataset.days import DayFiles, DayRange, read, with_empty_days
+from miso_scrapy.dataset.days import DayFiles, DayRange, with_empty_days
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.fold import MarketDay
+from miso_scrapy.dataset.read import read
 from miso_scrapy.dataset.workers import workers
 from miso_scrapy.feed.market_day import market_day
 from miso_scrapy.options import local_path

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 
-from miso_scrapy.dataset.days import DayRange, DayRead
+from miso_scrapy.dataset.days import DayRange
+from miso_scrapy.dataset.read import DayRead
 from miso_scrapy.feed.candidate import INTERVAL
 from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY
 

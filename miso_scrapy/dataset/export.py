@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from miso_scrapy.archive.identity import Kind
-from miso_scrapy.dataset.days import DayFiles, read
+from miso_scrapy.dataset.days import DayFiles
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.merge import merge, same_tables
+from miso_scrapy.dataset.read import read
 from miso_scrapy.dataset.tables import (
     CSV_HEADER,
     SCHEMAS,

@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from miso_scrapy.dataset.audit import audit, total
-from miso_scrapy.dataset.days import DayFiles, DayRange, days, read
+from miso_scrapy.dataset.days import DayFiles, DayRange, days
+from miso_scrapy.dataset.read import read
 from miso_scrapy.store.directory import DirectoryStore
 from tests.support import samples
 from tests.support.samples import est

@@ -7,7 +7,8 @@ from datetime import date
 
 import pytest
 
-from miso_scrapy.dataset.days import DayRange, days, read
+from miso_scrapy.dataset.days import DayRange, days
+from miso_scrapy.dataset.read import read
 from miso_scrapy.simulator.server import Fault
 from miso_scrapy.store.directory import DirectoryStore
 from tests.support import export_reader, samples

@@ -13,9 +13,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from miso_scrapy.dataset.audit import audit
-from miso_scrapy.dataset.days import DayRead
 from miso_scrapy.dataset.fold import SnapshotReader, fold
 from miso_scrapy.dataset.forecast_error import hour_errors, lead_errors
+from miso_scrapy.dataset.read import DayRead
 from miso_scrapy.feed.market_day import EST
 from miso_scrapy.feed.shape import normalise
 from miso_scrapy.report.page import report

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from miso_scrapy.archive.document import key_of, pack
-from miso_scrapy.dataset.days import DayFiles, DayRange, days, read
+from miso_scrapy.dataset.days import DayFiles, DayRange, days
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.fold import SnapshotReader, fold
+from miso_scrapy.dataset.read import read
 from miso_scrapy.feed.market_day import EST
 from miso_scrapy.store.directory import DirectoryStore
 from tests.support import samples
