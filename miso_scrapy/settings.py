@@ -214,6 +214,14 @@ SPIDER_CONTRACTS = {
     "miso_scrapy.contracts.SnapshotContract": 20,
 }
 
+# --- Reading the archive ----------------------------------------------------------------------
+
+# The exported tables, a directory or s3://BUCKET/PREFIX, that `scrapy audit` and `scrapy report` bring
+# up to date and answer from, so that they read only the files that are new. Default: none, they read
+# all files.
+# Environment: MISO_TABLES
+MISO_TABLES = os.environ.get("MISO_TABLES", "")
+
 # --- Monitoring -------------------------------------------------------------------------------
 
 # The file for Prometheus metrics of the run: a *.prom file in the directory that node_exporter's

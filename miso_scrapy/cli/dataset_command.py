@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from datetime import date
 from importlib.util import find_spec
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from scrapy.commands import ScrapyCommand
 
@@ -17,11 +17,16 @@ from miso_scrapy.archive.identity import Kind, archive_kind
 from miso_scrapy.cli.usage import StrictUsage, usage_error
 from miso_scrapy.connections.open import open_store
 from miso_scrapy.dataset.days import DayFiles, DayRange, days
-from miso_scrapy.dataset.faults import Faults
-from miso_scrapy.dataset.workers import ClusterUnavailable
+from miso_scrapy.dataset.faults import Faults, WrongTables
+from miso_scrapy.dataset.workers import ClusterUnavailable, workers
 from miso_scrapy.logs.terminal import bar_size
 from miso_scrapy.options import Options
 from miso_scrapy.store import Store, StoreUnavailable
+from miso_scrapy.store.location import Location
+
+if TYPE_CHECKING:
+    from miso_scrapy.dataset.export import Exported
+    from miso_scrapy.dataset.exported import Entry, ExportedTables
 
 T = TypeVar("T")
 
@@ -47,6 +52,26 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
             metavar="DAY",
             help="market day to stop before (default: after the archive's last)",
         )
+        parser.add_argument(
+            "--dask",
+            metavar="ADDRESS",
+            help="scheduler of a Dask cluster to work on, e.g. tcp://scheduler:8786",
+        )
+
+    def add_tables_option(self, parser: argparse.ArgumentParser) -> None:
+        """Add the option for the tables to answer from."""
+        parser.add_argument(
+            "--tables",
+            metavar="PATH",
+            help="bring the tables in this directory or s3://BUCKET/PREFIX up to date, and answer from "
+            "them (default: MISO_TABLES)",
+        )
+
+    def tables(self, opts: argparse.Namespace) -> Location | None:
+        """Return the location of the tables to answer from, if there is one. Raises ValueError."""
+        assert self.settings is not None
+        text = opts.tables or self.settings["MISO_TABLES"] if "tables" in opts else ""
+        return Location.parse("--tables", text) if text else None
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Run the command on the days of the range; report an error in one line."""
@@ -66,7 +91,7 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
                 self.fail(
                     f"no snapshots in {where}: collect some, or check the settings and the range"
                 )
-        except (StoreUnavailable, ClusterUnavailable) as error:
+        except (StoreUnavailable, ClusterUnavailable, WrongTables) as error:
             self.fail(str(error))
         except BrokenProcessPool:
             self.fail("a worker process was killed, perhaps for lack of memory: run it again")
@@ -82,11 +107,37 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
         """Process the days *found* in the range *wanted*."""
         raise NotImplementedError
 
+    def export(
+        self, store: Store, found: list[DayFiles], target: Location, name: str, dask: str | None
+    ) -> tuple[ExportedTables, dict[date, Entry], list[Exported]]:
+        """Bring the tables at *target*, the value of *name*, up to date for the days *found*.
+
+        Return the tables, the entry of each day in their manifest, and the result of each day that was
+        not up to date. Raises StoreUnavailable and WrongTables.
+        """
+        from miso_scrapy.dataset.export import Update
+        from miso_scrapy.dataset.exported import ExportedTables
+
+        assert self.settings is not None
+        tables = ExportedTables(*target.open(name, self.settings))
+        tables.check()
+        update = Update.prepare(store, tables, found, self.kind)
+        with workers(len(update.todo), dask) as spread:
+            results = list(progress(update.run(spread), len(update.todo)))
+        entries = update.manifest.days
+        return tables, {files.day: entries[files.day] for files in found}, results
+
     def _wanted(self, opts: argparse.Namespace) -> DayRange:
         if missing := [package for package in self.needs if find_spec(package) is None]:
             raise ValueError(
                 f"{missing[0]} is not installed: pip install -r requirements-dataset.txt"
             )
+        if opts.dask and find_spec("distributed") is None:
+            raise ValueError(
+                "distributed is not installed: pip install -r requirements-dataset.txt"
+            )
+        if self.tables(opts) and find_spec("pyarrow") is None:
+            raise ValueError("pyarrow is not installed: pip install -r requirements-dataset.txt")
         self.check(opts)
         wanted = DayRange(_day("--start", opts.start), _day("--end", opts.end))
         if wanted.start and wanted.end and wanted.end <= wanted.start:
@@ -104,8 +155,11 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
         """Print *line* to standard error, apart from the command's output."""
         print(line, file=sys.stderr)  # noqa: T201
 
-    def name_faults(self, faults: Faults) -> None:
+    def name_faults(self, *of_days: Faults) -> None:
         """Print each kind of fault once; set exit status 1 if a file cannot be read."""
+        faults = Faults()
+        for each in of_days:
+            faults.add(each)
         for line in faults.lines():
             self.say(line)
         if faults.unreadable:

@@ -10,9 +10,10 @@ from typing import Any
 
 from miso_scrapy.archive.identity import Kind
 from miso_scrapy.cli.dataset_command import DatasetCommand, progress
-from miso_scrapy.dataset.audit import DayAudit, Total, audit, total, within
+from miso_scrapy.dataset.audit import DayAudit, DayFacts, Total, audit, facts, total, within
 from miso_scrapy.dataset.days import DayFiles, DayRange, with_empty_days
 from miso_scrapy.dataset.faults import Faults
+from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.read import read
 from miso_scrapy.dataset.workers import workers
 from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY, market_day
@@ -34,6 +35,7 @@ class Command(DatasetCommand):
         """Add the output format."""
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         super().add_options(parser)
+        self.add_tables_option(parser)
 
     def work(
         self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace
@@ -41,12 +43,18 @@ class Command(DatasetCommand):
         """Audit the days, including those without files."""
         now = datetime.now(UTC)
         every = with_empty_days(found, wanted, market_day(now))
-        faults = Faults()
-        audits = []
-        with workers(len(found)) as spread:
-            for done, wrong in progress(spread(partial(_audited, store, now), every), len(every)):
-                audits.append(done)
-                faults.add(wrong)
+        if location := self.tables(opts):
+            _, entries, _ = self.export(store, found, location, "--tables", opts.dask)
+            known = [
+                entries[files.day].facts if files.keys else facts(MarketDay(files.day))
+                for files in every
+            ]
+            faults = [entry.faults for entry in entries.values()]
+        else:
+            with workers(len(found), opts.dask) as spread:
+                read_days = list(progress(spread(partial(_read, store), every), len(every)))
+            known, faults = [list(each) for each in zip(*read_days, strict=True)]
+        audits = [audit(day, now) for day in known]
         audits = audits[within(audits, wanted)]
         result = total(audits)
         simulated = self.kind == Kind.SIMULATED
@@ -56,14 +64,14 @@ class Command(DatasetCommand):
             if simulated:
                 print("The archive is simulated: these are not MISO's values.")  # noqa: T201
             print(*_table(audits, result, now), sep="\n")  # noqa: T201
-        self.name_faults(faults)
+        self.name_faults(*faults)
         if result.values_missing:
             self.exitcode = 1
 
 
-def _audited(store: Store, now: datetime, files: DayFiles) -> tuple[DayAudit, Faults]:
+def _read(store: Store, files: DayFiles) -> tuple[DayFacts, Faults]:
     done = read(store, files)
-    return audit(done, now), done.faults
+    return facts(done.market_day), done.faults
 
 
 def _table(audits: list[DayAudit], result: Total, now: datetime) -> list[str]:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
-from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO
 
 from miso_scrapy.archive.identity import Kind
 from miso_scrapy.cli.dataset_command import DatasetCommand, progress
 from miso_scrapy.dataset.days import DayFiles, DayRange
 from miso_scrapy.dataset.faults import Faults
-from miso_scrapy.options import local_path
+from miso_scrapy.dataset.workers import workers
 from miso_scrapy.store import Store
-from miso_scrapy.store.directory import DirectoryStore
+from miso_scrapy.store.location import Location
+from miso_scrapy.store.whole_file import whole_file
 from miso_scrapy.text.wording import count
 
 
 class Command(DatasetCommand):
-    """Write load, forecast and cleared as Parquet, partitioned by market day; or the load as CSV."""
+    """Write the archive as Parquet tables, partitioned by market day, or as CSV."""
 
     needs = ("pyarrow",)
 
@@ -27,15 +31,15 @@ class Command(DatasetCommand):
         return "Write the archive as Parquet tables, or as CSV"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Add the options for target, format and Dask cluster."""
+        """Add the options for target and format."""
         parser.add_argument(
-            "-o", "--output", metavar="PATH", help="directory of the tables; or the CSV file"
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="directory or s3://BUCKET/PREFIX of the tables; or a CSV file, such as load.csv",
         )
-        parser.add_argument("--format", choices=("parquet", "csv"), default="parquet")
         parser.add_argument(
-            "--dask",
-            metavar="ADDRESS",
-            help="scheduler of a Dask cluster to work on, e.g. tcp://scheduler:8786",
+            "--format", choices=("parquet", "csv"), help="default: csv for a name in .csv"
         )
         super().add_options(parser)
 
@@ -43,57 +47,41 @@ class Command(DatasetCommand):
         """Refuse a target that cannot hold the format."""
         if not opts.output:
             raise ValueError("-o is missing: say where to, such as -o tables")
-        target = local_path("-o", opts.output)
-        if opts.format == "parquet" and target.exists() and not target.is_dir():
-            raise ValueError(f"-o {target} must be a directory for the tables")
-        if opts.format == "csv" and target.exists() and not target.is_file():
-            raise ValueError(f"-o {target} must be a file for --format csv")
-        if opts.dask and find_spec("distributed") is None:
-            raise ValueError(
-                "distributed is not installed: pip install -r requirements-dataset.txt"
-            )
+        target = Location.parse("-o", opts.output)
+        if opts.format is None:
+            opts.format = "csv" if target.path.endswith(".csv") else "parquet"
+        path = Path(target.path)
+        if opts.format == "parquet" and not target.bucket and path.exists() and not path.is_dir():
+            raise ValueError(f"-o {path} must be a directory for the tables")
+        if opts.format == "csv" and not target.bucket and path.exists():
+            if path.suffix == ".csv" and not path.is_file():
+                raise ValueError(f"-o {path} must be a file")
+            if path.suffix != ".csv" and not path.is_dir():
+                raise ValueError(f"-o {path} must be a directory for the tables, or end in .csv")
 
     def work(
         self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace
     ) -> None:
         """Export the days that are new or have changed."""
-        from miso_scrapy.dataset.export import export_csv, export_parquet, is_current
-        from miso_scrapy.dataset.tables import tables_kind
-        from miso_scrapy.dataset.workers import workers
-
-        simulated = self.kind == Kind.SIMULATED
-        path = Path(opts.output).absolute()
-        todo = found
+        target = Location.parse("-o", opts.output)
         if opts.format == "parquet":
-            if tables_kind(path) not in (None, self.kind):
-                self.fail(
-                    f"{path} has tables of {'real' if simulated else 'simulated'} snapshots, and the "
-                    f"archive is {self.kind}: choose another -o"
-                )
-                return
-            target = DirectoryStore(path, setting="-o")
-            target.check()
-            todo = [files for files in found if not is_current(path, files)]
-        faults = Faults()
-        snapshots = exported = 0
-        kept: list[date] = []
-        completed: list[date] = []
-        with workers(len(todo), opts.dask) as spread:
-            if opts.format == "parquet":
-                work = export_parquet(store, todo, target, spread, self.kind)
-            else:
-                work = export_csv(store, todo, path, spread)
-            for done in progress(work, len(todo)):
-                faults.add(done.faults)
-                if done.tables and done.snapshots:
-                    snapshots += done.snapshots
-                    exported += 1
-                if done.knew_more:
-                    (completed if done.tables else kept).append(done.files.day)
+            self._parquet(store, found, target, opts.dask)
+        else:
+            self._csv(store, found, target, opts.dask)
+
+    def _parquet(
+        self, store: Store, found: list[DayFiles], target: Location, dask: str | None
+    ) -> None:
+        _, days, results = self.export(store, found, target, "-o", dask)
+        written = {done.day: done.snapshots for done in results if done.written}
+        knew_more = [done for done in results if days[done.day].knew_more]
+        kept = [done.day for done in knew_more if not done.written]
+        completed = [done.day for done in knew_more if done.written]
+        with_tables = sum(bool(entry.tables) for entry in days.values())
+        unchanged = with_tables - len(written) - len(kept)
         line = (
-            f"{count(exported, 'day')} exported from "
-            f"{count(snapshots, 'simulated snapshot' if simulated else 'snapshot')}, "
-            f"{len(found) - len(todo)} unchanged"
+            f"{count(len(written), 'day')} exported from {self._snapshots(sum(written.values()))}, "
+            f"{unchanged} unchanged"
         )
         if kept:
             line += f", {len(kept)} kept, as the archive now has less data ({_days(kept)})"
@@ -101,8 +89,57 @@ class Command(DatasetCommand):
             line += (
                 f", {len(completed)} with data that the archive no longer has ({_days(completed)})"
             )
-        print(f"{line}: {path}")  # noqa: T201
+        print(f"{line}: {target}")  # noqa: T201
+        self.name_faults(*(entry.faults for entry in days.values()))
+
+    def _csv(self, store: Store, found: list[DayFiles], target: Location, dask: str | None) -> None:
+        from miso_scrapy.dataset.export import export_csv
+        from miso_scrapy.dataset.tables import TABLES
+
+        path = PurePath(target.path)
+        if path.suffix == ".csv":
+            names = {path.stem if path.stem in TABLES else "load": ""}
+        else:
+            names = {table: f"{table}.csv" for table in TABLES}
+        assert self.settings is not None
+        days = snapshots = 0
+        faults = Faults()
+        with suppress(_NothingToWrite), ExitStack() as stack:
+            outputs = {
+                table: stack.enter_context(_output(target, name, self.settings))
+                for table, name in names.items()
+            }
+            with workers(len(found), dask) as spread:
+                for done in progress(export_csv(store, found, outputs, spread), len(found)):
+                    days += bool(done.snapshots)
+                    snapshots += done.snapshots
+                    faults.add(done.faults)
+            if not snapshots:
+                raise _NothingToWrite
+        line = f"{count(days, 'day')} exported from {self._snapshots(snapshots)}, 0 unchanged"
+        print(f"{line}: {target}")  # noqa: T201
         self.name_faults(faults)
+
+    def _snapshots(self, number: int) -> str:
+        return count(number, "simulated snapshot" if self.kind == Kind.SIMULATED else "snapshot")
+
+
+class _NothingToWrite(Exception):
+    """Raised to keep a file that is there."""
+
+
+@contextmanager
+def _output(target: Location, name: str, settings: Mapping[str, Any]) -> Iterator[BinaryIO]:
+    """Yield a file for *name* below *target*, or for *target* itself; it appears when it is complete."""
+    if not target.bucket:
+        with whole_file(Path(target.path, name)) as file:
+            yield file
+        return
+    with tempfile.TemporaryFile() as file:
+        yield file
+        store, prefix = target.open("-o", settings)
+        file.seek(0)
+        store.put(f"{prefix}{name}".rstrip("/"), file.read(), {}, overwrite=True)
 
 
 def _days(days: list[date]) -> str:

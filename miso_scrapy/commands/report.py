@@ -9,10 +9,8 @@ from pathlib import Path
 
 from miso_scrapy.archive.identity import Kind
 from miso_scrapy.cli.dataset_command import DatasetCommand, progress
-from miso_scrapy.dataset.audit import DayAudit, audit, within
+from miso_scrapy.dataset.audit import audit, facts, within
 from miso_scrapy.dataset.days import DayFiles, DayRange, with_empty_days
-from miso_scrapy.dataset.faults import Faults
-from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.read import read
 from miso_scrapy.dataset.workers import workers
 from miso_scrapy.feed.market_day import market_day
@@ -35,6 +33,7 @@ class Command(DatasetCommand):
         """Add the option for the target."""
         parser.add_argument("-o", "--output", metavar="PATH", help="the page, such as report.html")
         super().add_options(parser)
+        self.add_tables_option(parser)
 
     def check(self, opts: argparse.Namespace) -> None:
         """Refuse a target that cannot be a page."""
@@ -52,15 +51,16 @@ class Command(DatasetCommand):
         now = datetime.now(UTC)
         path = Path(opts.output).absolute()
         every = with_empty_days(found, wanted, market_day(now))
-        faults = Faults()
-        days, audits = [], []
-        with workers(len(found)) as spread:
-            for day, audited, wrong in progress(
-                spread(partial(_day, store, now), every), len(every)
-            ):
-                days.append(day)
-                audits.append(audited)
-                faults.add(wrong)
+        if location := self.tables(opts):
+            tables, entries, _ = self.export(store, found, location, "--tables", opts.dask)
+            days = tables.market_days([files.day for files in every])
+            faults = [entry.faults for entry in entries.values()]
+        else:
+            with workers(len(found), opts.dask) as spread:
+                done = list(progress(spread(partial(read, store), every), len(every)))
+            days = [each.market_day for each in done]
+            faults = [each.faults for each in done]
+        audits = [audit(facts(day), now) for day in days]
         if any(each.newest for each in audits):
             part = within(audits, wanted)
             simulated = self.kind == Kind.SIMULATED
@@ -71,9 +71,4 @@ class Command(DatasetCommand):
             print(f"{count(len(days[part]), 'day')}{of} reported: {path}")  # noqa: T201
         else:
             self.fail("nothing to report: no file there holds a snapshot of these days")
-        self.name_faults(faults)
-
-
-def _day(store: Store, now: datetime, files: DayFiles) -> tuple[MarketDay, DayAudit, Faults]:
-    done = read(store, files)
-    return done.market_day, audit(done, now), done.faults
+        self.name_faults(*faults)

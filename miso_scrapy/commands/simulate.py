@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
 DATA_DIR = "simulated"
 """The directory in which a command files snapshots by default."""
-PLACES = ("S3_BUCKET", "REDIS_URL", "REDIS_HOST", "KAFKA_BROKERS", "KAFKA_TOPIC", "METRICS_FILE")
+PLACES = (
+    "S3_BUCKET",
+    "REDIS_URL",
+    "REDIS_HOST",
+    "KAFKA_BROKERS",
+    "KAFKA_TOPIC",
+    "METRICS_FILE",
+    "MISO_TABLES",
+)
 """Environment variables that name other targets to which a run writes."""
 
 

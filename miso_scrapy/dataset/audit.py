@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import dataclass, fields
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise
+from typing import Any
 
 from miso_scrapy.dataset.days import DayRange
-from miso_scrapy.dataset.read import DayRead
+from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.feed.candidate import INTERVAL
 from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY
+from miso_scrapy.feed.ref_id import iso_utc
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class DayAudit:
     longest_silence: timedelta
     """The longest time without a snapshot, within the part of the day that was due."""
     own: tuple[datetime, datetime] | None
-    """The first and the last interval with a snapshot of its own, UTC; None if there is none."""
+    """The first and the last interval with a snapshot of its own, EST; None if there is none."""
     due: datetime
     """The end of the part of the day that was due, EST."""
     newest: datetime | None
@@ -74,33 +76,108 @@ class DayAudit:
         return sum(map(len, self.missing))
 
 
-def audit(read: DayRead, now: datetime) -> DayAudit:
-    """Return the counts of a market day. Intervals that are not due yet at *now* are not missing.
+@dataclass(frozen=True)
+class DayFacts:
+    """What is known of a market day, whenever it is audited."""
+
+    day: date
+    own: int
+    """A bit for each interval of the day, the first lowest: whether it has a snapshot of its own."""
+    known: int
+    """The same for the intervals whose value is known."""
+    healed: int
+    revisions: int
+    largest_revision_mw: float
+    unreadable_files: int
+    dropped_rows: int
+    filed_under_another_day: int
+    empty_snapshots: int
+    newest: datetime | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts as JSON values, for :meth:`from_json`."""
+        return {
+            **{each.name: getattr(self, each.name) for each in fields(self)},
+            "day": str(self.day),
+            "own": f"{self.own:x}",
+            "known": f"{self.known:x}",
+            "newest": self.newest and iso_utc(self.newest),
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> DayFacts:
+        """Return the facts in *value*."""
+        return cls(
+            **{
+                **value,
+                "day": date.fromisoformat(value["day"]),
+                "own": int(value["own"], 16),
+                "known": int(value["known"], 16),
+                "newest": value["newest"] and datetime.fromisoformat(value["newest"]),
+            }
+        )
+
+
+def facts(day: MarketDay) -> DayFacts:
+    """Return the facts of *day*.
 
     A snapshot counts for its interval; a file that cannot be read counts for its candidate.
     """
-    day = read.market_day
-    midnight = datetime.combine(day.day, time(), EST)
-    due = min(max((now - midnight) // INTERVAL, 0), INTERVALS_A_DAY)
-    grid = [(midnight + number * INTERVAL).astimezone(UTC) for number in range(INTERVALS_A_DAY)]
-    own = {*(at for at, _ in day.snapshots), *read.unreadable}.intersection(grid)
-    known = {value.interval_start for value in day.load}.intersection(grid)
-    return DayAudit(
+    unreadable = [file.candidate for file in day.snapshots if file.fault is not None]
+    used = list(day.used())
+    known = {value.interval_start for value in day.load}
+    return DayFacts(
         day=day.day,
-        snapshots=len(own),
-        values=len(known),
-        missing=list(_gaps(interval for interval in grid[:due] if interval not in known)),
-        healed=len(known - day.with_rows),
+        own=_bits(day.day, (*(at for at, _ in used), *unreadable)),
+        known=_bits(day.day, known),
+        healed=_bits(day.day, known - day.with_rows()).bit_count(),
         revisions=sum(value.revisions for value in day.load),
         largest_revision_mw=max((value.largest_revision_mw for value in day.load), default=0),
-        unreadable_files=len(read.unreadable),
-        dropped_rows=sum(map(len, read.faults.rows.values())),
-        filed_under_another_day=len(read.elsewhere),
-        empty_snapshots=sum(at not in day.with_rows for at, _ in day.snapshots),
-        longest_silence=_longest_silence(sorted(own), midnight, midnight + due * INTERVAL),
-        own=(min(own), max(own)) if own else None,
+        unreadable_files=len(unreadable),
+        dropped_rows=sum(file.dropped_rows for _, file in used),
+        filed_under_another_day=sum(file.filed_under_another_day for file in day.snapshots),
+        empty_snapshots=sum(not file.rows for _, file in used),
+        newest=max((at for at, _ in used), default=None),
+    )
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), EST)
+
+
+def _bits(day: date, times: Iterable[datetime]) -> int:
+    """Return a bit for each interval of *day* that is in *times*."""
+    midnight, bits = _midnight(day), 0
+    for at in times:
+        number, rest = divmod(at - midnight, INTERVAL)
+        if not rest and 0 <= number < INTERVALS_A_DAY:
+            bits |= 1 << number
+    return bits
+
+
+def audit(known: DayFacts, now: datetime) -> DayAudit:
+    """Return the counts of a market day. Intervals that are not due yet at *now* are not missing."""
+    midnight = _midnight(known.day)
+    due = min(max((now - midnight) // INTERVAL, 0), INTERVALS_A_DAY)
+    grid = [midnight + number * INTERVAL for number in range(INTERVALS_A_DAY)]
+    own = [at for number, at in enumerate(grid) if known.own >> number & 1]
+    missing = [at for number, at in enumerate(grid[:due]) if not known.known >> number & 1]
+    return DayAudit(
+        day=known.day,
+        snapshots=len(own),
+        values=known.known.bit_count(),
+        missing=list(_gaps(missing)),
+        healed=known.healed,
+        revisions=known.revisions,
+        largest_revision_mw=known.largest_revision_mw,
+        unreadable_files=known.unreadable_files,
+        dropped_rows=known.dropped_rows,
+        filed_under_another_day=known.filed_under_another_day,
+        empty_snapshots=known.empty_snapshots,
+        longest_silence=_longest_silence(own, midnight, midnight + due * INTERVAL),
+        own=(own[0], own[-1]) if own else None,
         due=midnight + due * INTERVAL,
-        newest=max((at for at, _ in day.snapshots), default=None),
+        newest=known.newest,
     )
 
 
@@ -167,9 +244,9 @@ def within(audits: Sequence[DayAudit], wanted: DayRange) -> slice:
 
 
 def _gaps(missing: Iterable[datetime]) -> Iterable[Gap]:
+    """Yield the gaps of the intervals *missing*, in EST."""
     first = last = None
-    for interval in missing:
-        local = interval.astimezone(EST)
+    for local in missing:
         if first is None or last is None or local - last > INTERVAL:
             if first is not None and last is not None:
                 yield Gap(first, last)

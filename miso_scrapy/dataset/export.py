@@ -1,139 +1,211 @@
-"""Export market days to Parquet files, three for each day, or to one CSV file."""
+"""Bring exported tables up to date with the archive, or write a table to a CSV file."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
+from datetime import date
+from functools import partial, reduce
+from typing import BinaryIO, NamedTuple
 
 from miso_scrapy.archive.identity import Kind
+from miso_scrapy.dataset.audit import facts
+from miso_scrapy.dataset.csv import csv_header, csv_lines
 from miso_scrapy.dataset.days import DayFiles
-from miso_scrapy.dataset.faults import Faults
-from miso_scrapy.dataset.merge import merge, same_tables
+from miso_scrapy.dataset.exported import Entry, ExportedTables, Listing, Manifest, version_of
+from miso_scrapy.dataset.faults import Faults, WrongTables
+from miso_scrapy.dataset.merge import merge
 from miso_scrapy.dataset.read import read
-from miso_scrapy.dataset.tables import (
-    CSV_HEADER,
-    SCHEMAS,
-    load_csv,
-    market_day_of,
-    parquet_files,
-    version_of,
-)
+from miso_scrapy.dataset.tables import TABLES, kind_in, market_day_of, parquet_files
 from miso_scrapy.dataset.workers import Map
-from miso_scrapy.store import Store
-from miso_scrapy.store.directory import DirectoryStore
-from miso_scrapy.store.whole_file import NothingToWrite, whole_file
+from miso_scrapy.store import Store, StoreUnavailable
 
-
-@dataclass
-class Exported:
-    """The result of exporting a market day."""
-
-    files: DayFiles
-    snapshots: int
-    tables: dict[str, bytes]
-    """The content of each table to write; empty if the tables that were exported before are kept."""
-    faults: Faults = field(default_factory=Faults)
-    knew_more: bool = False
-    """Whether the tables that were exported before hold values that the files no longer have."""
+_TRIES = 20
+_SAVE_EVERY = 10  # seconds: what an export that is killed has to do again at most
 
 
 @dataclass(frozen=True)
-class Task:
-    """A market day to export, and the tables that were exported of it before."""
+class _Task:
+    """A market day to export, and what was exported of it before."""
 
     files: DayFiles
-    before: dict[str, bytes] = field(default_factory=dict)
+    before: Sequence[dict[str, bytes]] = ()
+    """The tables, and those of each file below _pending."""
 
 
-def key_of(table: str, files: DayFiles) -> str:
-    """Return the key of a day's *table*: ``load/market_day=2025-12-05/load.parquet``."""
-    return f"{table}/market_day={files.day}/{table}.parquet"
+@dataclass
+class DayTables:
+    """The tables of a market day."""
+
+    day: date
+    snapshots: int
+    entry: Entry
+    bodies: dict[str, bytes] = field(default_factory=dict)
+    """The content of each table to write; empty if the tables that were exported before are kept."""
 
 
-def is_current(target: Path, files: DayFiles) -> bool:
-    """Return whether the tables of a day below *target* were made from exactly these *files*."""
-    versions = {version_of(target / key_of(table, files)) for table in SCHEMAS}
-    return versions == {_version(files)}
+class Exported(NamedTuple):
+    """The result of exporting a market day."""
+
+    day: date
+    snapshots: int
+    written: bool
+    """Whether its tables were written: if not, they have all that the files say."""
 
 
-_LAYOUT = "2"
-"""The version of the tables. Change it when the same files give other tables: all days are redone."""
+@dataclass
+class Update:
+    """An export of market days to tables."""
+
+    archive: Store
+    tables: ExportedTables
+    kind: Kind
+    manifest: Manifest
+    listing: Listing
+    todo: list[DayFiles]
+    """The days whose tables are not up to date."""
+
+    @classmethod
+    def prepare(
+        cls, archive: Store, tables: ExportedTables, found: Sequence[DayFiles], kind: Kind
+    ) -> Update:
+        """Find out which of the days *found* have to be exported.
+
+        *kind* is the kind of the archive. Raises WrongTables and StoreUnavailable.
+        """
+        manifest, listing = tables.manifest(), tables.listing()
+        known = manifest.kind or tables.kind(listing)
+        if known not in (None, kind):
+            raise WrongTables(
+                f"{tables.location} has tables of {known} snapshots, and the archive is {kind}: "
+                "choose another place for its tables"
+            )
+        todo = [files for files in found if not _is_current(files, manifest, listing)]
+        return cls(archive, tables, kind, manifest, listing, todo)
+
+    def run(self, spread: Map) -> Iterator[Exported]:
+        """Export the days; yield each day once its tables are in place.
+
+        *spread* maps a function over the days, as :func:`workers` provides it. Raises StoreUnavailable
+        and WrongTables.
+        """
+        tasks, versions, pending = [], {}, {}
+        for files in self.todo:
+            before, versions[files.day], pending[files.day] = self._before(files.day, self.listing)
+            tasks.append(_Task(files, before))
+        changed: dict[date, Entry] = {}
+        saved = time.monotonic()
+        try:
+            for task, done in zip(
+                tasks, spread(partial(day_tables, self.archive, self.kind), tasks), strict=True
+            ):
+                last = self._publish(task.files, done, versions[done.day], pending[done.day])
+                changed[last.day] = self.manifest.days[last.day] = last.entry
+                if time.monotonic() - saved > _SAVE_EVERY:
+                    self.tables.save(changed, self.kind)
+                    changed, saved = {}, time.monotonic()
+                yield Exported(last.day, last.snapshots, bool(last.bodies))
+        finally:
+            if changed:
+                self.tables.save(changed, self.kind)
+
+    def _before(
+        self, day: date, listing: Listing
+    ) -> tuple[list[dict[str, bytes]], dict[str, str], list[str]]:
+        """Return what was exported of *day*, the tables' versions, and the files below _pending."""
+        before, versions = [], {}
+        if day in listing.tables:
+            found = self.tables.read(day)
+            before.append({table: body for table, (body, _) in found.items()})
+            versions = {table: version for table, (_, version) in found.items()}
+        pending = listing.pending.get(day, [])
+        return before + self.tables.bundles(pending), versions, pending
+
+    def _publish(
+        self, files: DayFiles, done: DayTables, versions: dict[str, str], pending: list[str]
+    ) -> DayTables:
+        """Put the tables of a day in place. If another export changes them, begin the day again."""
+        for _ in range(_TRIES):
+            if not done.bodies:
+                done.entry.tables = versions
+                return done
+            new = self.tables.publish(files.day, done.bodies, versions)
+            if new is not None:
+                self.tables.remove(pending)
+                done.entry.tables = new
+                return done
+            listing = Listing({files.day: {}}, self.tables.pending())
+            before, versions, pending = self._before(files.day, listing)
+            done = day_tables(self.archive, self.kind, _Task(files, before))
+        raise StoreUnavailable(
+            f"another export keeps changing {files.day} in {self.tables.location}: wait for it, and run "
+            "this again"
+        )
 
 
-def _version(files: DayFiles) -> str:
-    return f"{_LAYOUT}-{len(files.keys)}-{files.version}"
+def _is_current(files: DayFiles, manifest: Manifest, listing: Listing) -> bool:
+    """Return whether the tables of a day were made from exactly these *files*."""
+    entry = manifest.days.get(files.day)
+    return (
+        entry is not None
+        and entry.version == version_of(files.version)
+        and entry.tables == listing.tables.get(files.day, {})
+        and files.day not in listing.pending
+    )
 
 
-def _files_in(version: str | None) -> int:
-    """Return the number of files that *version* was made from; 0 if it does not say."""
-    match = re.fullmatch(r"\d+-(\d+)-.*", version or "")
-    return int(match[1]) if match else 0
+def day_tables(archive: Store, kind: Kind, task: _Task) -> DayTables:
+    """Return the tables of a day. This may run in a worker process.
 
-
-def export_parquet(
-    store: Store, days: list[DayFiles], target: DirectoryStore, spread: Map, kind: Kind
-) -> Iterator[Exported]:
-    """Write the tables of *days* below *target*; yield each day once its files are in place.
-
-    *spread* maps a function over the days, as :func:`workers` provides it. *kind* is the kind of the
-    archive. Raises StoreUnavailable.
+    They keep what was exported before: since then the archive may have lost snapshots, or some may
+    have become unreadable.
     """
-    tasks = [Task(files, _before(target, files)) for files in days]
-    for done in spread(partial(day_parquet, store, kind), tasks):
-        for table, body in done.tables.items():
-            target.put(key_of(table, done.files), body, {}, overwrite=True)
+    files, done = task.files, read(archive, task.files)
+    day = done.market_day
+    snapshots = sum(1 for _ in day.used())
+    version = version_of(files.version) if done.complete else ""
+    exported = [market_day_of(files.day, tables) for tables in task.before]
+    if exported:
+        before = reduce(merge, exported)
+        day = merge(before, done.market_day)
+    entry = Entry(version, {}, facts(day), done.faults, knew_more=day != done.market_day)
+    result = DayTables(files.day, snapshots, entry)
+    unchanged = len(exported) == 1 and day == before and _intact(task.before[0])
+    if day.snapshots and not unchanged:
+        result.bodies = parquet_files(day, version, kind)
+    return result
+
+
+def _intact(tables: dict[str, bytes]) -> bool:
+    """Return whether all the tables of a day are there and can be read."""
+    return all(table in tables and kind_in(tables[table]) for table in TABLES)
+
+
+@dataclass
+class CsvDay:
+    """A market day as CSV."""
+
+    snapshots: int
+    lines: dict[str, bytes]
+    """The lines of each table."""
+    faults: Faults
+
+
+def export_csv(
+    archive: Store, days: Sequence[DayFiles], outputs: dict[str, BinaryIO], spread: Map
+) -> Iterator[CsvDay]:
+    """Write *days* to *outputs*, a file for each table; yield each day. Raises StoreUnavailable."""
+    for table, output in outputs.items():
+        output.write(csv_header(table))
+    for done in spread(partial(day_csv, archive, tuple(outputs)), days):
+        for table, lines in done.lines.items():
+            outputs[table].write(lines)
         yield done
 
 
-def _before(target: DirectoryStore, files: DayFiles) -> dict[str, bytes]:
-    bodies = {table: target.get(key_of(table, files)) for table in SCHEMAS}
-    return {table: body for table, body in bodies.items() if body is not None}
-
-
-def day_parquet(store: Store, kind: Kind, task: Task) -> Exported:
-    """Return the Parquet files of a day. This may run in a worker process.
-
-    The files keep the values that were exported before: since then the archive may have lost snapshots,
-    or some may have become unreadable.
-    """
-    files, done = task.files, read(store, task.files)
-    day, snapshots = done.market_day, len(done.market_day.snapshots)
-    knew_more = False
-    if task.before:
-        before = market_day_of(files.day, task.before)
-        day = merge(before, done.market_day)
-        knew_more = not same_tables(day, done.market_day)
-        fewer = max(map(_files_in, map(version_of, task.before.values()))) > len(files.keys)
-        if knew_more and (fewer or done.faults.unreadable) and same_tables(day, before):
-            return Exported(files, snapshots, {}, done.faults, knew_more)
-    if not snapshots:
-        return Exported(files, snapshots, {}, done.faults, knew_more)
-    # An unreadable file may be repaired later, so such a day is never current.
-    version = "" if done.faults.unreadable else _version(files)
-    return Exported(files, snapshots, parquet_files(day, version, kind), done.faults, knew_more)
-
-
-def export_csv(store: Store, days: list[DayFiles], target: Path, spread: Map) -> Iterator[Exported]:
-    """Write the load of *days* to the file *target*; it appears once it is complete.
-
-    If no snapshot can be read, an existing file is kept. Raises StoreUnavailable.
-    """
-    with whole_file(target) as file:
-        file.write(CSV_HEADER)
-        snapshots = 0
-        for done in spread(partial(day_csv, store), days):
-            file.write(done.tables["load"])
-            snapshots += done.snapshots
-            yield done
-        if not snapshots:
-            raise NothingToWrite
-
-
-def day_csv(store: Store, files: DayFiles) -> Exported:
-    """Return the load of a day as CSV."""
-    done = read(store, files)
-    tables = {"load": load_csv(done.market_day)}
-    return Exported(files, len(done.market_day.snapshots), tables, done.faults)
+def day_csv(archive: Store, tables: Sequence[str], files: DayFiles) -> CsvDay:
+    """Return *tables* of a day as CSV. This may run in a worker process."""
+    done = read(archive, files)
+    lines = {table: csv_lines(table, done.market_day) for table in tables}
+    return CsvDay(sum(1 for _ in done.market_day.used()), lines, done.faults)

@@ -2,56 +2,92 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from miso_scrapy.feed.rows import Unused
 from miso_scrapy.text.wording import count
 
 
-class Unreadable(NamedTuple):
-    """Why a file cannot be read."""
+class WrongTables(Exception):
+    """Raised for tables that must not be used with an archive or a version. The message is one line."""
 
-    kind: str
-    """The kind of fault; it is the same text for all files with this fault."""
-    detail: str
-    """The fault with the details of this file."""
+
+@dataclass
+class _Files:
+    """The files with one kind of fault: how many, and enough to find them."""
+
+    files: int
+    first: str
+    last: str
+    """The locations of the first and of the last file."""
+    example: str
+    """The fault in the first file, with its details."""
+    rows: int = 0
+
+    def add(self, other: _Files) -> None:
+        self.files += other.files
+        self.last = other.last
+        self.rows += other.rows
+
+    def __str__(self) -> str:
+        if self.files == 1:
+            return self.first
+        return f"{count(self.files, 'file')}, from {self.first} to {self.last}"
 
 
 @dataclass
 class Faults:
-    """The files and rows that are left out, and why, by the location of the file."""
+    """The files and rows that are left out, by the kind of fault."""
 
-    unreadable: dict[str, Unreadable] = field(default_factory=dict)
-    rows: dict[str, tuple[Unused, ...]] = field(default_factory=dict)
+    unreadable: dict[str, _Files] = field(default_factory=dict)
+    rows: dict[str, _Files] = field(default_factory=dict)
+
+    def add_unreadable(self, location: str, kind: str, detail: str) -> None:
+        """Add the file at *location*. Files with the same fault have the same *kind*."""
+        _add(self.unreadable, kind, _Files(1, location, location, detail))
+
+    def add_rows(self, location: str, unused: tuple[Unused, ...]) -> None:
+        """Add the *unused* rows of the file at *location*."""
+        found: dict[str, _Files] = {}
+        for what, row in unused:
+            found.setdefault(what, _Files(1, location, location, row)).rows += 1
+        for what, files in found.items():
+            _add(self.rows, what, files)
 
     def add(self, others: Faults) -> None:
-        """Add the faults of *others*. A file near midnight may be in the faults of two days."""
-        self.unreadable |= others.unreadable
-        self.rows |= others.rows
+        """Add the faults of *others*, which are of later files."""
+        for what, files in others.unreadable.items():
+            _add(self.unreadable, what, files)
+        for what, files in others.rows.items():
+            _add(self.rows, what, files)
 
     def lines(self) -> Iterator[str]:
         """Yield a line for each kind of fault: how many files, the first, the last, what is wrong."""
-        kinds: dict[str, list[str]] = defaultdict(list)
-        for location, why in sorted(self.unreadable.items()):
-            kinds[why.kind].append(location)
-        for kind, locations in kinds.items():
-            if len(locations) == 1:
-                detail = self.unreadable[locations[0]].detail
-                yield f"cannot be read: {locations[0]}: {detail}; left out: restore or remove it"
-            else:
-                yield f"cannot be read: {_files(locations)}: {kind}; left out: restore or remove them"
-        rows: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for location, unused in sorted(self.rows.items()):
-            for what, row in unused:
-                rows[what].append((location, row))
-        for what, places in rows.items():
-            locations = list(dict.fromkeys(location for location, _ in places))
-            where = locations[0] if len(locations) == 1 else _files(locations)
-            yield f"left out: {count(len(places), 'row')} in {where}: {what}, such as {places[0][1]}"
+        for kind, files in self.unreadable.items():
+            what, them = (files.example, "it") if files.files == 1 else (kind, "them")
+            yield f"cannot be read: {files}: {what}; left out: restore or remove {them}"
+        for what, files in self.rows.items():
+            yield f"left out: {count(files.rows, 'row')} in {files}: {what}, such as {files.example}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the faults as JSON values, for :meth:`from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, dict[str, Any]]) -> Faults:
+        """Return the faults in *value*."""
+        return cls(
+            *(
+                {what: _Files(**files) for what, files in value.get(name, {}).items()}
+                for name in ("unreadable", "rows")
+            )
+        )
 
 
-def _files(locations: list[str]) -> str:
-    return f"{count(len(locations), 'file')}, from {locations[0]} to {locations[-1]}"
+def _add(kinds: dict[str, _Files], kind: str, files: _Files) -> None:
+    if kind in kinds:
+        kinds[kind].add(files)
+    else:
+        kinds[kind] = _Files(**asdict(files))

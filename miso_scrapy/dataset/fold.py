@@ -1,7 +1,7 @@
 """Fold the snapshots of a market day, in the order of their publication, into its values.
 
-For each 5-minute interval the last published value counts. For each hour every change of the forecast
-and of the cleared MW is kept, as a vintage.
+For each 5-minute interval the last published value counts. Every change of a load, of an hour's forecast
+and of an hour's cleared MW is kept, as a vintage.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from miso_scrapy.feed.market_day import EST
@@ -39,15 +40,44 @@ class LoadValue(NamedTuple):
     """The interval of the last snapshot that has a value for it."""
     revisions: int
     """The number of times that its value changed."""
+    first_load_mw: float
+    """The value as first published."""
+    first_collected: datetime | None
+    """When the first snapshot with a value was collected, if that is known."""
+    collected: datetime | None
+    """When the snapshot that brought *load_mw* was collected, if that is known."""
     largest_revision_mw: float
 
 
 class Vintage(NamedTuple):
-    """The forecast or the cleared MW of an hour, as published until the next change."""
+    """A value of an interval or of an hour, as published until the next change."""
 
-    hour_start: datetime
+    start: datetime
     mw: float
     published: datetime
+    """The interval of the snapshot that brought the value."""
+    collected: datetime | None
+    """When that snapshot was collected, if that is known."""
+
+
+class FiledFile(NamedTuple):
+    """What became of a file of the archive."""
+
+    key: str
+    candidate: datetime
+    interval: datetime | None
+    """The interval of its snapshot; None if the file cannot be read."""
+    collected: datetime | None
+    """When it was collected, if that is known."""
+    rows: int
+    """The number of rows that are used."""
+    dropped_rows: int
+    dropped_why: str | None
+    """What is wrong with the dropped rows."""
+    fault: str | None
+    """Why the file cannot be read."""
+    filed_under_another_day: bool
+    """Whether its snapshot is of another market day than its candidate. It is not used then."""
 
 
 @dataclass
@@ -56,12 +86,21 @@ class MarketDay:
 
     day: date
     load: list[LoadValue] = field(default_factory=list)
+    load_vintages: list[Vintage] = field(default_factory=list)
     forecast: list[Vintage] = field(default_factory=list)
     cleared: list[Vintage] = field(default_factory=list)
-    snapshots: list[tuple[datetime, datetime | None]] = field(default_factory=list)
-    """The interval of each snapshot, and when it was collected, if that is known."""
-    with_rows: set[datetime] = field(default_factory=set)
-    """The intervals of the snapshots that have at least one usable row."""
+    snapshots: list[FiledFile] = field(default_factory=list)
+    """The files of the day, in the order of their keys."""
+
+    def used(self) -> Iterable[tuple[datetime, FiledFile]]:
+        """Yield the interval of each snapshot of this market day, and its file."""
+        for file in self.snapshots:
+            if file.interval is not None and not file.filed_under_another_day:
+                yield file.interval, file
+
+    def with_rows(self) -> set[datetime]:
+        """Return the intervals of the snapshots that have at least one usable row."""
+        return {interval for interval, file in self.used() if file.rows}
 
 
 class SnapshotReader:
@@ -77,17 +116,51 @@ class SnapshotReader:
         return Published(at, collected_at, *self._rows.read(at, data))
 
 
-def fold(day: date, snapshots: Iterable[Published]) -> MarketDay:
+def fold(day: date, snapshots: Iterable[Published], files: Iterable[FiledFile] = ()) -> MarketDay:
     """Return the market day *day*, folded from its *snapshots*, which may be in any order."""
     ordered = sorted(snapshots, key=_order)
     midnight = datetime.combine(day, time(), EST).astimezone(UTC)
+    load = [(each.at, each.collected_at, each.load) for each in ordered]
+    vintages = _vintages(midnight, load)
     return MarketDay(
         day,
-        _fold_load(midnight, ordered),
-        _fold_hours(midnight, ((snapshot.at, snapshot.forecast) for snapshot in ordered)),
-        _fold_hours(midnight, ((snapshot.at, snapshot.cleared) for snapshot in ordered)),
-        [(snapshot.at, snapshot.collected_at) for snapshot in ordered],
-        {each.at for each in ordered if each.load or each.forecast or each.cleared},
+        load_values(vintages, _last_published(midnight, load)),
+        vintages,
+        _vintages(midnight, ((each.at, each.collected_at, each.forecast) for each in ordered)),
+        _vintages(midnight, ((each.at, each.collected_at, each.cleared) for each in ordered)),
+        list(files),
+    )
+
+
+def load_values(
+    vintages: Iterable[Vintage], last_published: Mapping[datetime, datetime]
+) -> list[LoadValue]:
+    """Return the load of each interval in *vintages*, which are in order."""
+    return [
+        _load_value(known, last_published[start]) for start, known in by_start(vintages).items()
+    ]
+
+
+def by_start(vintages: Iterable[Vintage]) -> dict[datetime, list[Vintage]]:
+    """Return the *vintages* of each interval or hour, in their order."""
+    found: dict[datetime, list[Vintage]] = {}
+    for vintage in vintages:
+        found.setdefault(vintage.start, []).append(vintage)
+    return found
+
+
+def _load_value(known: list[Vintage], last_published: datetime) -> LoadValue:
+    first, last = known[0], known[-1]
+    return LoadValue(
+        last.start,
+        last.mw,
+        first.published,
+        last_published,
+        len(known) - 1,
+        first.mw,
+        first.collected,
+        last.collected,
+        max((abs(after.mw - before.mw) for before, after in pairwise(known)), default=0.0),
     )
 
 
@@ -98,67 +171,38 @@ def _order(snapshot: Published) -> tuple[datetime, datetime]:
     return snapshot.at, snapshot.collected_at or _NEVER
 
 
-@dataclass(slots=True)
-class _Value:
-    mw: float
-    first: datetime
-    last: datetime = _NEVER
-    """Set when a snapshot no longer has the value, or after the last snapshot."""
-    revisions: int = 0
-    largest: float = 0
+_Array = tuple[datetime, datetime | None, dict[int, float]]
+"""The interval of a snapshot, when it was collected, and the MW of one of its arrays by minute."""
 
 
-def _fold_load(midnight: datetime, ordered: list[Published]) -> list[LoadValue]:
-    values: dict[int, _Value] = {}
+def _vintages(midnight: datetime, ordered: Iterable[_Array]) -> list[Vintage]:
+    """Return each change of a value, in the order of the values' times."""
+    changes: dict[int, list[Vintage]] = {}
     before: dict[int, float] = {}
-    before_at = _NEVER
-    for snapshot in ordered:
-        at, load = snapshot.at, snapshot.load
-        for minute in before.keys() - load.keys():
-            values[minute].last = before_at
-        for minute, mw in load.items():
+    for at, collected, values in ordered:
+        if values == before:
+            continue
+        for minute, mw in values.items():
             if before.get(minute) == mw:
                 continue
-            value = values.get(minute)
-            if value is None:
-                values[minute] = _Value(mw, first=at)
-            elif value.mw != mw:
-                value.revisions += 1
-                value.largest = max(value.largest, abs(mw - value.mw))
-                value.mw = mw
-        before, before_at = load, at
-    for minute in before:
-        values[minute].last = before_at
-    return [
-        LoadValue(
-            midnight + timedelta(minutes=minute),
-            value.mw,
-            value.first,
-            value.last,
-            value.revisions,
-            value.largest,
-        )
-        for minute, value in sorted(values.items())
-    ]
+            known = changes.get(minute)
+            if known is None:
+                start = midnight + timedelta(minutes=minute)
+                changes[minute] = [Vintage(start, mw, at, collected)]
+            elif known[-1].mw != mw:
+                known.append(Vintage(known[0].start, mw, at, collected))
+        before = values
+    return [vintage for _, known in sorted(changes.items()) for vintage in known]
 
 
-def _fold_hours(
-    midnight: datetime, ordered: Iterable[tuple[datetime, dict[int, float]]]
-) -> list[Vintage]:
-    vintages: dict[int, list[tuple[datetime, float]]] = {}
+def _last_published(midnight: datetime, ordered: Iterable[_Array]) -> dict[datetime, datetime]:
+    """Return the interval of the last snapshot that has a value, by the value's interval."""
+    last: dict[int, datetime] = {}
     before: dict[int, float] = {}
-    for at, hours in ordered:
-        if hours is before or hours == before:
-            continue
-        for minute, mw in hours.items():
-            known = vintages.setdefault(minute, [])
-            if known and known[-1][0] == at:  # from another snapshot of the same interval
-                known.pop()
-            if not known or known[-1][1] != mw:
-                known.append((at, mw))
-        before = hours
-    return [
-        Vintage(midnight + timedelta(minutes=minute), mw, at)
-        for minute, known in sorted(vintages.items())
-        for at, mw in known
-    ]
+    before_at = _NEVER
+    for at, _, values in ordered:
+        if not before.keys() <= values.keys():
+            last |= dict.fromkeys(before, before_at)
+        before, before_at = values, at
+    last |= dict.fromkeys(before, before_at)
+    return {midnight + timedelta(minutes=minute): at for minute, at in last.items()}

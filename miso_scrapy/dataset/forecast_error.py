@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from itertools import groupby
-from operator import attrgetter
 from statistics import fmean
 from typing import NamedTuple
 
-from miso_scrapy.dataset.fold import MarketDay, Vintage
+from miso_scrapy.dataset.fold import MarketDay, Vintage, by_start
 
 HOUR = timedelta(hours=1)
 
@@ -47,12 +45,6 @@ def hourly_load(day: MarketDay) -> dict[datetime, float]:
     return {hour: fmean(mw) for hour, mw in values.items() if len(mw) == 12}
 
 
-def by_hour(vintages: Iterable[Vintage]) -> dict[datetime, list[Vintage]]:
-    """Return the *vintages* of each hour, in the order of their publication."""
-    hours = groupby(vintages, key=attrgetter("hour_start"))
-    return {hour: list(of_the_hour) for hour, of_the_hour in hours}
-
-
 def standing(vintages: Sequence[Vintage], instant: datetime) -> float | None:
     """Return the MW of the last of an hour's *vintages* published before *instant*; None if none was."""
     return next((v.mw for v in reversed(vintages) if v.published < instant), None)
@@ -61,7 +53,7 @@ def standing(vintages: Sequence[Vintage], instant: datetime) -> float | None:
 def hour_errors(day: MarketDay) -> list[HourError]:
     """Return the error of each hour of *day* with a complete load and a forecast before it began."""
     load = hourly_load(day)
-    forecasts = {hour: standing(known, hour) for hour, known in by_hour(day.forecast).items()}
+    forecasts = {hour: standing(known, hour) for hour, known in by_start(day.forecast).items()}
     return [
         HourError(hour, mw, load[hour])
         for hour, mw in forecasts.items()
@@ -77,7 +69,7 @@ def lead_errors(days: Iterable[MarketDay]) -> list[LeadError]:
     errors: dict[int, list[float]] = defaultdict(list)
     for day in days:
         load = hourly_load(day)
-        for hour, known in by_hour(day.forecast).items():
+        for hour, known in by_start(day.forecast).items():
             if hour not in load:
                 continue
             for lead in range(24):

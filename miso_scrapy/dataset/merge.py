@@ -6,41 +6,38 @@ are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from datetime import UTC, datetime
 
-from miso_scrapy.dataset.fold import LoadValue, MarketDay, Vintage
+from miso_scrapy.dataset.fold import FiledFile, MarketDay, Vintage, load_values
 
 
 def merge(before: MarketDay, now: MarketDay) -> MarketDay:
-    """Return *now* with the values that only *before* has added. Both are of the same market day.
+    """Return *now* with what only *before* has added. Both are of the same market day.
 
-    If both have the load of an interval, the value that was published last counts, and that of *now* if
-    both were published at the same time. If both have a vintage, that of *now* counts.
+    If both have a vintage, that of *now* counts. If both have a file, that of *now* counts, unless only
+    *before* could read it.
     """
+    vintages = _merge_vintages(before.load_vintages, now.load_vintages)
+    last_published: dict[datetime, datetime] = {}
+    for value in (*before.load, *now.load):
+        start, last = value.interval_start, value.last_published
+        last_published[start] = max(last, last_published.get(start, last))
     return MarketDay(
         now.day,
-        _merge_load(before.load, now.load),
-        _merge_hours(before.forecast, now.forecast),
-        _merge_hours(before.cleared, now.cleared),
-        now.snapshots,
-        now.with_rows,
+        load_values(vintages, last_published),
+        vintages,
+        _merge_vintages(before.forecast, now.forecast),
+        _merge_vintages(before.cleared, now.cleared),
+        _merge_files(before.snapshots, now.snapshots),
     )
 
 
-def _merge_load(before: Iterable[LoadValue], now: Iterable[LoadValue]) -> list[LoadValue]:
-    merged = {value.interval_start: value for value in before}
-    for value in now:
-        old = merged.get(value.interval_start, value)
-        newer = old if old.last_published > value.last_published else value
-        merged[value.interval_start] = newer._replace(
-            first_published=min(old.first_published, value.first_published),
-            revisions=max(old.revisions, value.revisions),
-        )
-    return [value for _, value in sorted(merged.items())]
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-def _merge_hours(before: Iterable[Vintage], now: Iterable[Vintage]) -> list[Vintage]:
-    vintages = {(each.hour_start, each.published): each for each in (*before, *now)}
+def _merge_vintages(before: Iterable[Vintage], now: Iterable[Vintage]) -> list[Vintage]:
+    vintages = {_place(each): each for each in (*before, *now)}
     merged: list[Vintage] = []
     for _, vintage in sorted(vintages.items()):
         # A vintage is a change: if two in a row have the same MW, only the first is a change.
@@ -49,14 +46,13 @@ def _merge_hours(before: Iterable[Vintage], now: Iterable[Vintage]) -> list[Vint
     return merged
 
 
-def same_tables(one: MarketDay, other: MarketDay) -> bool:
-    """Return whether both give the same tables. The largest revision is in no table, so not compared."""
+def _place(vintage: Vintage) -> tuple[datetime, datetime, datetime]:
+    return vintage.start, vintage.published, vintage.collected or _NEVER
 
-    def columns(load: Sequence[LoadValue]) -> list[tuple[object, ...]]:
-        return [value[:5] for value in load]
 
-    return (columns(one.load), one.forecast, one.cleared) == (
-        columns(other.load),
-        other.forecast,
-        other.cleared,
-    )
+def _merge_files(before: Iterable[FiledFile], now: Iterable[FiledFile]) -> list[FiledFile]:
+    files = {file.key: file for file in before}
+    for file in now:
+        if file.fault is None or file.key not in files or files[file.key].fault is not None:
+            files[file.key] = file
+    return [file for _, file in sorted(files.items())]

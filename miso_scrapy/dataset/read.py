@@ -10,12 +10,13 @@ import orjson
 
 from miso_scrapy.archive.document import UnreadableDocument, unpack
 from miso_scrapy.dataset.days import DayFiles
-from miso_scrapy.dataset.faults import Faults, Unreadable
-from miso_scrapy.dataset.fold import MarketDay, Published, SnapshotReader, fold
+from miso_scrapy.dataset.faults import Faults
+from miso_scrapy.dataset.fold import FiledFile, MarketDay, Published, SnapshotReader, fold
 from miso_scrapy.feed.candidate import candidate_of
 from miso_scrapy.feed.coverage import TOLERANCE
 from miso_scrapy.feed.market_day import market_day
 from miso_scrapy.feed.ref_id import parse_ref_id
+from miso_scrapy.feed.rows import Unused
 from miso_scrapy.store import Store, StoreUnavailable
 
 
@@ -26,10 +27,8 @@ class DayRead:
     market_day: MarketDay
     faults: Faults = field(default_factory=Faults)
     """The files that cannot be read, and the rows that cannot be used."""
-    unreadable: list[datetime] = field(default_factory=list)
-    """The files that cannot be read: their candidates on this market day, UTC."""
-    elsewhere: list[datetime] = field(default_factory=list)
-    """The files that hold a snapshot of another day: their candidates on this market day, UTC."""
+    complete: bool = True
+    """Whether the store returned all the files. If not, a later try may return them."""
 
 
 def read(store: Store, files: DayFiles) -> DayRead:
@@ -38,27 +37,58 @@ def read(store: Store, files: DayFiles) -> DayRead:
     Files that cannot be read and rows that cannot be used are left out, and recorded as faults. A
     snapshot of another market day is left out too, but it is not a fault: a file near midnight may
     belong to either day, and a snapshot that was filed without covering its candidate may be of any day.
+    Each file is reported for one day: that of its snapshot, or of its candidate if it is not used.
     """
     done = DayRead(MarketDay(files.day))
-    snapshots, reader = [], SnapshotReader()
-    for key, body in zip(files.keys, store.get_all(files.keys), strict=True):
+    snapshots, filed, reader = [], [], SnapshotReader()
+    keys = files.keys
+    for key, body in zip(keys, store.get_all(keys), strict=True):
+        if body is None or isinstance(body, StoreUnavailable):
+            done.complete = False
         try:
             snapshot = _snapshot(reader, body)
         except UnreadableDocument as error:
-            done.faults.unreadable[store.locate(key)] = Unreadable(error.kind, str(error))
             if market_day(candidate := _candidate(key)) == files.day:
-                done.unreadable.append(candidate)
+                filed.append(_unreadable(key, candidate, str(error)))
+                done.faults.add_unreadable(store.locate(key), error.kind, str(error))
             continue
         if market_day(snapshot.at) == files.day:
             snapshots.append(snapshot)
+            filed.append(_filed(key, snapshot))
             if snapshot.unused:
-                done.faults.rows[store.locate(key)] = snapshot.unused
+                done.faults.add_rows(store.locate(key), snapshot.unused)
         elif market_day(candidate := _candidate(key)) == files.day and not _near(
             candidate, market_day(snapshot.at)
         ):
-            done.elsewhere.append(candidate)
-    done.market_day = fold(files.day, snapshots)
+            filed.append(_filed(key, snapshot)._replace(filed_under_another_day=True))
+    done.market_day = fold(files.day, snapshots, filed)
     return done
+
+
+def _filed(key: str, snapshot: Published) -> FiledFile:
+    return FiledFile(
+        key,
+        _candidate(key),
+        snapshot.at,
+        snapshot.collected_at,
+        rows=len(snapshot.load) + len(snapshot.forecast) + len(snapshot.cleared),
+        dropped_rows=len(snapshot.unused),
+        dropped_why="; ".join(_reasons(snapshot.unused)) or None,
+        fault=None,
+        filed_under_another_day=False,
+    )
+
+
+def _unreadable(key: str, candidate: datetime, fault: str) -> FiledFile:
+    return FiledFile(key, candidate, None, None, 0, 0, None, fault, filed_under_another_day=False)
+
+
+def _reasons(unused: tuple[Unused, ...]) -> list[str]:
+    """Return what is wrong with the *unused* rows, each kind of fault once, with its first row."""
+    rows: dict[str, str] = {}
+    for what, row in unused:
+        rows.setdefault(what, row)
+    return [f"{what}, such as {row}" for what, row in rows.items()]
 
 
 def _snapshot(reader: SnapshotReader, body: bytes | StoreUnavailable | None) -> Published:

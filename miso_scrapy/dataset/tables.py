@@ -1,142 +1,189 @@
-"""Write and read the three tables of a market day, as Parquet or CSV; see docs/data/tables.md."""
+"""Convert market days to the tables of an export and back; see docs/data/tables.md."""
 
 from __future__ import annotations
 
-import io
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from miso_scrapy.archive.identity import Kind
-from miso_scrapy.dataset.fold import LoadValue, MarketDay, Vintage
+from miso_scrapy.dataset.faults import WrongTables
+from miso_scrapy.dataset.fold import FiledFile, LoadValue, MarketDay, Vintage
+from miso_scrapy.feed.candidate import INTERVAL
 
-_TIME = pa.timestamp("us", "UTC")
+TIME = pa.timestamp("us", "UTC")
+HOUR = timedelta(hours=1)
+
 SCHEMAS = {
     "load": pa.schema(
         {
-            "interval_start": _TIME,
+            "interval_start": TIME,
             "load_mw": pa.float64(),
-            "first_published": _TIME,
-            "last_published": _TIME,
+            "first_published": TIME,
+            "last_published": TIME,
             "revisions": pa.int32(),
+            "first_load_mw": pa.float64(),
+            "first_collected": TIME,
+            "collected": TIME,
+            "largest_revision_mw": pa.float64(),
+            "interval_end": TIME,
         }
     ),
-    "forecast": pa.schema({"hour_start": _TIME, "forecast_mw": pa.float64(), "published": _TIME}),
-    "cleared": pa.schema({"hour_start": _TIME, "cleared_mw": pa.float64(), "published": _TIME}),
+    "load_vintages": pa.schema(
+        {"interval_start": TIME, "load_mw": pa.float64(), "published": TIME, "collected": TIME}
+    ),
+    "forecast": pa.schema(
+        {
+            "hour_start": TIME,
+            "forecast_mw": pa.float64(),
+            "published": TIME,
+            "collected": TIME,
+            "hour_end": TIME,
+        }
+    ),
+    "cleared": pa.schema(
+        {
+            "hour_start": TIME,
+            "cleared_mw": pa.float64(),
+            "published": TIME,
+            "collected": TIME,
+            "hour_end": TIME,
+        }
+    ),
+    "snapshots": pa.schema(
+        {
+            "key": pa.string(),
+            "candidate": TIME,
+            "interval": TIME,
+            "collected": TIME,
+            "rows": pa.int32(),
+            "dropped_rows": pa.int32(),
+            "dropped_why": pa.string(),
+            "fault": pa.string(),
+            "filed_under_another_day": pa.bool_(),
+        }
+    ),
 }
-_CODES = {_TIME: "q", pa.float64(): "d", pa.int32(): "i"}
+TABLES = tuple(SCHEMAS)
+
+_LENGTH = {"load": INTERVAL, "forecast": HOUR, "cleared": HOUR}
+"""The length of an interval, for the tables whose last column is its end."""
+_ROWS: Mapping[str, Callable[[Iterable[Any]], Any]] = {
+    "load": LoadValue._make,
+    "load_vintages": Vintage._make,
+    "forecast": Vintage._make,
+    "cleared": Vintage._make,
+    "snapshots": FiledFile._make,
+}
+_CODES = {TIME: "q", pa.float64(): "d", pa.int32(): "i"}
 _EPOCH, _MICROSECOND = datetime.fromtimestamp(0, UTC), timedelta(microseconds=1)
-_SPREADSHEET = pa.timestamp("s")  # UTC, but unmarked: spreadsheets do not read time zones
-CSV_HEADER = ",".join(["market_day", *SCHEMAS["load"].names]).encode() + b"\n"
 _VERSION, _KIND = b"miso_scrapy.version", b"miso_scrapy.kind"
+
+
+def arrow_table(name: str, day: MarketDay) -> pa.Table:
+    """Return the table *name* of a market day."""
+    rows: Sequence[Any] = getattr(day, name)
+    schema = SCHEMAS[name]
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) or [()] * len(schema)
+    if rows and name in _LENGTH:
+        columns.append([start + _LENGTH[name] for start in columns[0]])
+    arrays = [_array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    return pa.table(arrays, schema=schema)
 
 
 def parquet_files(day: MarketDay, version: str, kind: Kind) -> dict[str, bytes]:
     """Return the Parquet file of each table, with *version* and *kind* in its metadata."""
     metadata = {_VERSION: version.encode(), _KIND: kind.encode()}
-    return {name: _parquet(table, metadata) for name, table in _tables(day).items()}
+    return {name: _parquet(arrow_table(name, day), metadata) for name in TABLES}
 
 
-def version_of(file: Path | bytes) -> str | None:
-    """Return the version in the metadata of *file*; None if it is not a Parquet file."""
-    metadata = _metadata(file)
-    return None if metadata is None else metadata.get(_VERSION, b"").decode()
-
-
-def tables_kind(target: Path) -> Kind | None:
-    """Return the kind of snapshots, real or simulated, that the tables below *target* were made from;
-    None if there are no tables.
-    """
-    for path in target.glob("*/market_day=*/*.parquet"):
-        if (metadata := _metadata(path)) is not None:
-            return Kind(metadata.get(_KIND, b"real").decode())
-    return None
-
-
-def _metadata(file: Path | bytes) -> dict[bytes, bytes] | None:
+def kind_in(body: bytes) -> Kind | None:
+    """Return the kind of the snapshots that a table was made from; None if *body* is no table."""
     try:
-        source = pa.BufferReader(file) if isinstance(file, bytes) else str(file)
-        return pq.read_metadata(source).metadata or {}
+        metadata = pq.read_metadata(pa.BufferReader(body)).metadata or {}
     except (OSError, pa.ArrowException):
         return None
+    return Kind(metadata.get(_KIND, b"real").decode())
+
+
+def read_parquet(body: bytes) -> pa.Table:
+    """Return the table in the Parquet file *body*. Raises OSError and pa.ArrowException."""
+    # Without Arrow's threads: they can abort a process that ends at the same time.
+    file = pq.ParquetFile(pa.BufferReader(body), pre_buffer=False)
+    return file.read(use_threads=False)
 
 
 def market_day_of(day: date, tables: Mapping[str, bytes]) -> MarketDay:
-    """Return the market day in the Parquet files *tables*. A damaged table is read as empty."""
-    return MarketDay(
-        day,
-        [LoadValue._make((*row, 0)) for row in _rows("load", tables)],
-        [Vintage._make(row) for row in _rows("forecast", tables)],
-        [Vintage._make(row) for row in _rows("cleared", tables)],
-    )
+    """Return the market day in the Parquet files *tables*. A damaged table is read as empty.
+
+    Raises WrongTables for tables with other columns.
+    """
+    return MarketDay(day, *(_rows(name, day, tables) for name in TABLES))
 
 
-def _rows(name: str, tables: Mapping[str, bytes]) -> Iterable[tuple[Any, ...]]:
+def _rows(name: str, day: date, tables: Mapping[str, bytes]) -> list[Any]:
     try:
-        # Without Arrow's threads: they can abort a process that ends at the same time.
-        file = pq.ParquetFile(pa.BufferReader(tables[name]), pre_buffer=False)
-        table = file.read(use_threads=False)
-        if not table.schema.equals(SCHEMAS[name]):
-            return ()
+        table = read_parquet(tables[name])
     except (KeyError, OSError, pa.ArrowException):
-        return ()
+        return []
+    if not table.schema.equals(SCHEMAS[name]):
+        raise WrongTables(
+            f"the table {name} of {day} was exported by another version: it has other columns; choose "
+            "another place for the tables of this version"
+        )
+    return rows_of(name, table)
+
+
+def rows_of(name: str, table: pa.Table) -> list[Any]:
+    """Return the rows of the table *name*, as the fold gives them."""
+    fields = SCHEMAS[name].names[: -1 if name in _LENGTH else None]
     columns = []
-    for column in table.columns:
+    for column in (table[field] for field in fields):
         # Convert times as integers: to_pylist() of timestamps imports pandas if it is installed.
-        values = column.cast(pa.int64() if column.type == _TIME else column.type).to_pylist()
-        if column.type == _TIME:
-            values = [_EPOCH + value * _MICROSECOND for value in values]
+        if pa.types.is_timestamp(column.type):
+            values = [
+                None if value is None else _EPOCH + value * _MICROSECOND
+                for value in column.cast(pa.int64()).to_pylist()
+            ]
+        else:
+            values = column.to_pylist()
         columns.append(values)
-    return zip(*columns, strict=True)
-
-
-def load_csv(day: MarketDay) -> bytes:
-    """Return the load as CSV lines without the header. Times are in UTC, to the second."""
-    table = _tables(day)["load"]
-    columns = {"market_day": pa.repeat(pa.scalar(day.day), len(table))}
-    for name in table.column_names:
-        column = table[name]
-        columns[name] = column.cast(_SPREADSHEET) if column.type == _TIME else column
-    out = io.BytesIO()
-    options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
-    pa.csv.write_csv(pa.table(columns), out, options)
-    return out.getvalue()
-
-
-def _tables(day: MarketDay) -> dict[str, pa.Table]:
-    rows: dict[str, Sequence[LoadValue | Vintage]] = {
-        "load": day.load,
-        "forecast": day.forecast,
-        "cleared": day.cleared,
-    }
-    return {name: _table(schema, rows[name]) for name, schema in SCHEMAS.items()}
-
-
-def _table(schema: pa.Schema, rows: Sequence[LoadValue | Vintage]) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    # A LoadValue has one more field at its end than the table: only the audit uses it.
-    arrays = [_array(column, field.type) for column, field in zip(columns, schema, strict=False)]
-    return pa.table(arrays, schema=schema)
+    return list(map(_ROWS[name], zip(*columns, strict=True)))
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Return *values* as an Arrow array, made from a buffer.
+    """Return *values*, in which None is allowed, as an Arrow array that is made from buffers.
 
     pa.array() would import pandas if it is installed, which takes longer than reading a day.
     """
-    if kind == _TIME:
-        values = [(value - _EPOCH) // _MICROSECOND for value in values]
-    numbers = array(_CODES[kind], values)
-    return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
+    size = len(values)
+    there = None
+    if None in values:
+        there = _bitmap([value is not None for value in values])
+    if kind == pa.bool_():
+        return pa.Array.from_buffers(kind, size, [there, _bitmap(values)])
+    if kind == pa.string():
+        texts = [(value or "").encode() for value in values]
+        ends = array("i", [0, *accumulate(map(len, texts))])
+        buffers = [there, pa.py_buffer(ends), pa.py_buffer(b"".join(texts))]
+        return pa.Array.from_buffers(kind, size, buffers)
+    if kind == TIME:
+        values = [0 if value is None else (value - _EPOCH) // _MICROSECOND for value in values]
+    return pa.Array.from_buffers(kind, size, [there, pa.py_buffer(array(_CODES[kind], values))])
+
+
+def _bitmap(values: Sequence[bool]) -> pa.Buffer:
+    bits = sum(1 << number for number, value in enumerate(values) if value)
+    return pa.py_buffer(bits.to_bytes((len(values) + 7) // 8, "little"))
 
 
 def _parquet(table: pa.Table, metadata: dict[bytes, bytes]) -> bytes:
-    out = io.BytesIO()
+    out = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata(metadata), out, compression="zstd")
-    return out.getvalue()
+    body: bytes = out.getvalue().to_pybytes()
+    return body

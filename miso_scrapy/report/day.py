@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
 from miso_scrapy.dataset.audit import DayAudit
-from miso_scrapy.dataset.fold import LoadValue, MarketDay, Vintage
+from miso_scrapy.dataset.fold import LoadValue, MarketDay, Vintage, by_start
 from miso_scrapy.dataset.forecast_error import (
     HOUR,
     HourError,
-    by_hour,
     hour_errors,
     hourly_load,
     standing,
@@ -52,13 +51,13 @@ def report_day(market: MarketDay, audit: DayAudit) -> ReportDay:
     hours = [midnight + number * HOUR for number in range(24)]
     load = {value.interval_start: value for value in market.load}
     means = hourly_load(market)
-    forecast, cleared = by_hour(market.forecast), by_hour(market.cleared)
+    forecast, cleared = by_start(market.forecast), by_start(market.cleared)
     errors = hour_errors(market)
     error = {each.hour_start: each.mw for each in errors}
     age: dict[datetime, float] = {}
-    for at, collected_at in market.snapshots:
-        if collected_at is not None:
-            minutes = (collected_at - at) / timedelta(minutes=1)
+    for at, file in market.used():
+        if file.collected is not None:
+            minutes = (file.collected - at) / timedelta(minutes=1)
             age[at] = min(minutes, age.get(at, minutes))
     return ReportDay(
         market=market,
@@ -87,9 +86,9 @@ def _as_it_began(vintages: Sequence[Vintage], hour: datetime) -> float | None:
 
 
 def _state(market: MarketDay, audit: DayAudit, grid: Sequence[datetime]) -> str:
-    values = {value.interval_start for value in market.load}
+    values, with_rows = {value.interval_start for value in market.load}, market.with_rows()
     missing = {gap.first + number * INTERVAL for gap in audit.missing for number in range(len(gap))}
     return "".join(
-        ("c" if at in market.with_rows else "h") if at in values else "m" if at in missing else "-"
+        ("c" if at in with_rows else "h") if at in values else "m" if at in missing else "-"
         for at in grid
     )

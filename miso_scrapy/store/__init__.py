@@ -58,6 +58,16 @@ class Store(Protocol):
         *sidecar*. Raises StoreUnavailable.
         """
 
+    def replace(self, key: str, body: bytes, version: str | None) -> str | None:
+        """Store *body* if the file still has *version*, or if there is none and *version* is None.
+
+        Return the new version; None if the file has another version. The check and the write are one
+        step, so of two that replace the same version one succeeds. Raises StoreUnavailable.
+        """
+
+    def get_versioned(self, key: str) -> tuple[bytes, str] | None:
+        """Return the bytes and the version of *key*, or None, as :meth:`get`."""
+
     def metadata(self, key: str) -> dict[str, str]:
         """Return the metadata that were stored with *key*; empty if there are none."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -55,6 +56,37 @@ class DirectoryStore:
             self.put(_sidecar(key), json.dumps(metadata).encode(), {})
         path = self._path(key)
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        with self._written(key, body) as temporary:
+            if overwrite:
+                temporary.replace(path)
+                created = True
+            else:
+                created = _link(temporary, path)
+        return Stored(str(path), etag, created)
+
+    def replace(self, key: str, body: bytes, version: str | None) -> str | None:
+        """Store *body* under *key* if that still has *version*. A lock makes it one step."""
+        path = self._path(key)
+        with self._written(key, body) as temporary, (self.root / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed, or the process ends
+            try:
+                old = path.stat()
+            except FileNotFoundError:
+                old = None
+            if version != (old and _version(old)):
+                return None
+            new = temporary.stat()
+            if (
+                old and new.st_mtime_ns <= old.st_mtime_ns
+            ):  # the clock is coarse: a version is unique
+                os.utime(temporary, ns=(new.st_atime_ns, old.st_mtime_ns + 1))
+            temporary.replace(path)
+            return _version(path.stat())
+
+    @contextlib.contextmanager
+    def _written(self, key: str, body: bytes) -> Iterator[Path]:
+        """Yield a temporary file with *body*, on disk, for *key*. Afterwards, write its name to disk."""
+        path = self._path(key)
         temporary = self._partial / f"{path.name}.{secrets.token_hex(6)}"
         with self._explained(f"cannot store {key}"):
             _make_directory(self._partial)
@@ -64,15 +96,19 @@ class DirectoryStore:
                     file.write(body)
                     file.flush()
                     os.fsync(file.fileno())
-                if overwrite:
-                    temporary.replace(path)
-                    created = True
-                else:
-                    created = _link(temporary, path)
+                yield temporary
             finally:
                 temporary.unlink(missing_ok=True)
             _sync_directory(path.parent)
-        return Stored(str(path), etag, created)
+
+    def get_versioned(self, key: str) -> tuple[bytes, str] | None:
+        """Return the bytes and the version of *key*, or None."""
+        with self._explained(f"cannot read {key}"):
+            try:
+                with self._path(key).open("rb") as file:
+                    return file.read(), _version(os.fstat(file.fileno()))
+            except FileNotFoundError:
+                return None
 
     def get(self, key: str) -> bytes | None:
         """Return the bytes under *key*, or None."""
@@ -132,7 +168,7 @@ class DirectoryStore:
                     except FileNotFoundError:  # removed meanwhile
                         continue
                     key = entry.path[len(root) :]
-                    yield Entry(key, f"{stat.st_size}-{stat.st_mtime_ns}")
+                    yield Entry(key, _version(stat))
                 else:
                     levels.pop()
 
@@ -157,6 +193,10 @@ def _listing(path: str) -> Iterator[os.DirEntry[str]]:
             return iter(sorted(found, key=attrgetter("name")))
     except FileNotFoundError:
         return iter(())
+
+
+def _version(stat: os.stat_result) -> str:
+    return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
 def _sidecar(key: str) -> str:

@@ -51,20 +51,24 @@ _TRIES = 5
 class S3Store:
     """Objects in *bucket*."""
 
-    def __init__(self, bucket: str, client: Any, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, bucket: str, client: Any, settings: Mapping[str, Any], setting: str = "S3_BUCKET"
+    ) -> None:
         self.bucket = bucket
         self.client = client
         self._settings = settings
+        self._setting = setting  # that names the bucket, for messages
 
     def __reduce__(self) -> Any:
         """Pickle the settings only: each process opens its own client."""
-        return _opened, tuple(self._settings.items())
+        return _opened, (self._setting, *self._settings.items())
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> S3Store:
+    def from_settings(cls, settings: Mapping[str, Any], *, setting: str = "S3_BUCKET") -> S3Store:
         """Return the store that the settings configure; the rest is found as usual in boto3.
 
-        Raises StoreUnavailable for a profile that does not exist.
+        *setting* is what named the bucket, for messages. Raises StoreUnavailable for a profile that
+        does not exist.
         """
         settings = {name: settings.get(name) for name in _SETTINGS}
         logging.getLogger("botocore").setLevel(logging.WARNING)  # at INFO: the credentials' source
@@ -91,7 +95,7 @@ class S3Store:
             raise StoreUnavailable(
                 f"S3 cannot be set up: {error}; check the AWS settings"
             ) from error
-        return cls(settings["S3_BUCKET"], client, settings)
+        return cls(settings["S3_BUCKET"], client, settings, setting)
 
     def check(self, *, to_write: bool = True) -> None:
         """Raise StoreUnavailable if the bucket does not exist or the endpoint does not answer.
@@ -103,7 +107,7 @@ class S3Store:
         except ClientError as error:
             if _code(error) in (*_MISSING, "NoSuchBucket"):
                 raise StoreUnavailable(
-                    f"the bucket {self.bucket} does not exist; check S3_BUCKET and the region"
+                    f"the bucket {self.bucket} does not exist; check {self._setting} and the region"
                 ) from error
             if _code(error) not in _FORBIDDEN:
                 raise self._explained("does not answer as S3 should", error) from error
@@ -130,7 +134,7 @@ class S3Store:
                     Bucket=self.bucket,
                     Key=key,
                     Body=body,
-                    ContentType="application/json" if key.endswith(".json") else "application/gzip",
+                    ContentType=_content_type(key),
                     Metadata=dict(metadata),
                     **condition,
                 )
@@ -146,13 +150,42 @@ class S3Store:
             return Stored(self.locate(key), "", created=False)
         return Stored(self.locate(key), answer["ETag"].strip('"'), created=True)
 
+    def replace(self, key: str, body: bytes, version: str | None) -> str | None:
+        """Store *body* under *key* if that still has the ETag *version*: S3 itself decides, atomically.
+
+        If an answer is lost, the write is repeated and finds its own result: it returns None then.
+        """
+        condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": f'"{version}"'}
+        try:
+            answer = self.client.put_object(
+                Bucket=self.bucket,
+                Key=key,
+                Body=body,
+                ContentType=_content_type(key),
+                **condition,
+            )
+        except ClientError as error:
+            if _code(error) in (*_TAKEN, *_CONFLICT, *_MISSING):
+                return None
+            raise self._explained(f"cannot store {key}", error) from error
+        except BotoCoreError as error:
+            raise self._explained(f"cannot store {key}", error) from error
+        etag: str | None = answer.get("ETag")
+        return etag and etag.strip('"')
+
     def get(self, key: str) -> bytes | None:
         """Return the object under *key*, or None.
 
         Without ``s3:ListBucket``, a missing object raises AccessDenied too.
         """
+        found = self.get_versioned(key)
+        return found and found[0]
+
+    def get_versioned(self, key: str) -> tuple[bytes, str] | None:
+        """Return the object under *key* and its ETag, or None, as :meth:`get`."""
         try:
-            body: bytes = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            answer = self.client.get_object(Bucket=self.bucket, Key=key)
+            return answer["Body"].read(), answer.get("ETag", "").strip('"')
         except ClientError as error:
             if _code(error) in _MISSING:
                 return None
@@ -164,7 +197,6 @@ class S3Store:
             raise self._explained(f"cannot read {key}", error) from error
         except BotoCoreError as error:
             raise self._explained(f"cannot read {key}", error) from error
-        return body
 
     def metadata(self, key: str) -> dict[str, str]:
         """Return the metadata of the object under *key*."""
@@ -217,7 +249,7 @@ class S3Store:
         elif isinstance(error, (NoCredentialsError, PartialCredentialsError)):
             advice = "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         elif isinstance(error, ClientError):
-            advice = "check S3_BUCKET, the credentials and their permissions"
+            advice = f"check {self._setting}, the credentials and their permissions"
         else:
             advice = "check the network, AWS_ENDPOINT_URL and the region"
         reason = " ".join(str(error).split())
@@ -226,9 +258,21 @@ class S3Store:
         return kind(f"the bucket {self.bucket} {what}: {reason}; {advice}")
 
 
+_CONTENT_TYPES = {
+    "json": "application/json",
+    "parquet": "application/vnd.apache.parquet",
+    "csv": "text/csv",
+    "zip": "application/zip",
+}
+
+
+def _content_type(key: str) -> str:
+    return _CONTENT_TYPES.get(key.rpartition(".")[2], "application/gzip")
+
+
 @cache
-def _opened(*settings: tuple[str, Any]) -> S3Store:
-    return S3Store.from_settings(dict(settings))
+def _opened(setting: str, *settings: tuple[str, Any]) -> S3Store:
+    return S3Store.from_settings(dict(settings), setting=setting)
 
 
 def _is_overloaded(error: Exception) -> bool:

@@ -12,21 +12,18 @@ from typing import BinaryIO
 from miso_scrapy.store import StoreUnavailable
 
 
-class NothingToWrite(Exception):
-    """Raise this inside :func:`whole_file` to leave *target* as it is."""
-
-
 @contextmanager
 def whole_file(target: Path) -> Iterator[BinaryIO]:
-    """Yield a temporary file that replaces *target* at the end. Raises StoreUnavailable."""
+    """Yield a temporary file that replaces *target* at the end, unless there is an exception.
+
+    Raises StoreUnavailable.
+    """
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             yield file
         temporary.replace(target)
-    except NothingToWrite:
-        pass
     except OSError as error:
         if error.strerror is None:  # of a Dask cluster, not of a file: reported elsewhere
             raise

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from miso_scrapy.dataset.audit import audit, total
+from miso_scrapy.dataset.audit import audit, facts, total
 from miso_scrapy.dataset.days import DayFiles, DayRange, days
 from miso_scrapy.dataset.read import read
 from miso_scrapy.store.directory import DirectoryStore
@@ -144,7 +144,8 @@ def audited(root, now, clocks=(), day="2026-11-01"):
     wanted = date.fromisoformat(day)
     store = DirectoryStore(root)
     found = days(store, DayRange(wanted, wanted + timedelta(days=1)))
-    return audit(read(store, found[0] if found else DayFiles(wanted, [], "")), now)
+    done = read(store, found[0] if found else DayFiles(wanted, [], ""))
+    return audit(facts(done.market_day), now)
 
 
 @pytest.mark.parametrize(

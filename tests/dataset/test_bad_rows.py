@@ -65,7 +65,7 @@ def read_day(root):
 
 
 def told(market_day):
-    return [market_day.load, market_day.forecast, market_day.cleared]
+    return [market_day.load, market_day.load_vintages, market_day.forecast, market_day.cleared]
 
 
 @pytest.mark.parametrize("documented", [False, True], ids=["live", "documented"])
@@ -83,10 +83,11 @@ def test_a_bad_row_that_stays_costs_that_row_alone(tmp_path, kind, first, docume
     assert told(done.market_day) == told(read_day(tmp_path / "good").market_day)
     assert len(done.market_day.snapshots) == len(clocks)
     assert done.faults.unreadable == {}
-    assert [len(rows) for rows in done.faults.rows.values()] == [1] * 6
-    ((unused,),) = {tuple(rows) for rows in done.faults.rows.values()}
-    assert unused.what.startswith(kind.partition(",")[0])
-    assert unused.row.isprintable()
+    ((what, rows),) = done.faults.rows.items()
+    assert (rows.rows, rows.files) == (6, 6)
+    assert what.startswith(kind.partition(",")[0])
+    assert rows.example.isprintable()
+    assert [file.dropped_rows for file in done.market_day.snapshots] == [0, 0, 1, 1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("last", ["12:35:30", "13:00:00", "12:35:00"])
@@ -118,10 +119,9 @@ def test_a_load_that_is_later_than_its_snapshot_is_left_out_beside_one_that_is_n
     file(tmp_path, "12:00", data)
     done = read_day(tmp_path)
     assert [value.load_mw for value in done.market_day.load] == [1, 2]
-    ((_, rows),) = done.faults.rows.items()
-    assert [row.what for row in rows] == [
-        "FiveMinTotalLoad.Time is later than the snapshot's own interval"
-    ] * 2
+    ((what, rows),) = done.faults.rows.items()
+    assert what == "FiveMinTotalLoad.Time is later than the snapshot's own interval"
+    assert rows.rows == 2
 
 
 @pytest.fixture
@@ -144,8 +144,14 @@ def test_export_audit_and_report_use_all_else_and_say_each_fault_once(
     exported = scrapy("export", "-o", "tables", *args)
     assert scrapy("export", "-o", "good", *args, env={"MISO_DATA_DIR": "good"}).returncode == 0
     assert exported.stdout.startswith("1 day exported from 288 snapshots")
-    found = [*export_reader.tables(tmp_path / "tables").values()]
-    assert found == [*export_reader.tables(tmp_path / "good").values()]
+    found, good = (export_reader.tables(tmp_path / name) for name in ("tables", "good"))
+    (files,) = [found.pop(path) for path in list(found) if path.startswith("snapshots/")]
+    assert all(table == good[path] for path, table in found.items())
+    assert files["dropped_rows"].to_pylist() == [0] * 96 + [2] * 192
+    assert files["dropped_why"][-1].as_py() == (
+        "FiveMinTotalLoad.Time is not a 5-minute interval of the day, such as {'Time': '24:00', "
+        "'Value': 1}; ClearedMW.Hour is not an hour of the day, such as {'Hour': '0', 'Value': 1}"
+    )
     first, last = bad_from_eight[EIGHT], bad_from_eight[-1]
     lines = [
         f"left out: 192 rows in 192 files, from {first} to {last}: "

@@ -235,7 +235,7 @@ def test_each_market_day_with_snapshots_is_a_partition_of_each_table_and_no_othe
     ]  # fmt: skip
     assert list(export_reader.tables(exported)) == [
         f"{table}/market_day={day}/{table}.parquet"
-        for table in ("cleared", "forecast", "load")
+        for table in ("cleared", "forecast", "load", "load_vintages", "snapshots")
         for day in days
     ]
 
@@ -275,10 +275,28 @@ def test_the_files_are_typed_sorted_zstd_parquet(exported):
     schemas = {
         "load": [
             ("interval_start", UTC_TIME), ("load_mw", pa.float64()), ("first_published", UTC_TIME),
-            ("last_published", UTC_TIME), ("revisions", pa.int32()),
+            ("last_published", UTC_TIME), ("revisions", pa.int32()), ("first_load_mw", pa.float64()),
+            ("first_collected", UTC_TIME), ("collected", UTC_TIME),
+            ("largest_revision_mw", pa.float64()), ("interval_end", UTC_TIME),
         ],
-        "forecast": [("hour_start", UTC_TIME), ("forecast_mw", pa.float64()), ("published", UTC_TIME)],
-        "cleared": [("hour_start", UTC_TIME), ("cleared_mw", pa.float64()), ("published", UTC_TIME)],
+        "load_vintages": [
+            ("interval_start", UTC_TIME), ("load_mw", pa.float64()), ("published", UTC_TIME),
+            ("collected", UTC_TIME),
+        ],
+        "forecast": [
+            ("hour_start", UTC_TIME), ("forecast_mw", pa.float64()), ("published", UTC_TIME),
+            ("collected", UTC_TIME), ("hour_end", UTC_TIME),
+        ],
+        "cleared": [
+            ("hour_start", UTC_TIME), ("cleared_mw", pa.float64()), ("published", UTC_TIME),
+            ("collected", UTC_TIME), ("hour_end", UTC_TIME),
+        ],
+        "snapshots": [
+            ("key", pa.string()), ("candidate", UTC_TIME), ("interval", UTC_TIME),
+            ("collected", UTC_TIME), ("rows", pa.int32()), ("dropped_rows", pa.int32()),
+            ("dropped_why", pa.string()), ("fault", pa.string()),
+            ("filed_under_another_day", pa.bool_()),
+        ],
     }  # fmt: skip
     for path in exported.glob("*/*/*.parquet"):
         file = pq.ParquetFile(path)
@@ -287,10 +305,15 @@ def test_the_files_are_typed_sorted_zstd_parquet(exported):
         for number in range(file.metadata.num_row_groups):
             group = file.metadata.row_group(number)
             assert {group.column(n).compression for n in range(len(schema))} == {"ZSTD"}
-        keys = ["interval_start"] if path.stem == "load" else ["hour_start", "published"]
+        keys = {
+            "load": ["interval_start"],
+            "load_vintages": ["interval_start", "published"],
+            "snapshots": ["key"],
+        }.get(path.stem, ["hour_start", "published"])
         table = file.read()
         assert table == table.sort_by([(key, "ascending") for key in keys])
-        assert all(column.null_count == 0 for column in table.columns)
+        for name in set(table.column_names) - {"dropped_why", "fault"}:
+            assert table[name].null_count == 0
 
 
 def test_duckdb_polars_and_pandas_read_the_partitions_as_they_are(exported):
@@ -353,11 +376,11 @@ def test_run_again_only_what_changed_is_done_again(tmp_path, scrapy):
     assert redone() == [days[0], days[2]]
     assert len(export_reader.rows(target, "load", days[0])) == 146
     assert export_reader.rows(target, "load", days[2])[0][1] == 200
-    # A snapshot more at midnight, filed under the next day: both days have another file.
+    # A snapshot more at midnight, filed under the next day: its own day's tables change.
     samples.file(
         root, days[1], "23:55", {"23:55": 1}, candidate=est(days[2], "00:05")
     )  # fmt: skip
-    assert redone() == [days[1], days[2]]
+    assert redone() == [days[1]]
     assert export_reader.rows(target, "load", days[1])[-1][:2] == (est(days[1], "23:55"), 1)
     # A table that somebody took away, and one that somebody cut.
     (target / f"forecast/market_day={days[0]}/forecast.parquet").unlink()
@@ -488,10 +511,14 @@ def test_csv_is_the_load_in_one_file_in_the_order_of_time(tmp_path, scrapy):
     assert (done.returncode, done.stderr) == (0, "")
     header, *lines = csv.reader(target.open())
     assert header == [
-        "market_day", "interval_start", "load_mw", "first_published", "last_published", "revisions",
+        "market_day", "interval_start_utc", "interval_start_est", "load_mw", "first_published_utc",
+        "first_published_est", "last_published_utc", "last_published_est", "revisions",
+        "first_load_mw", "first_collected_utc", "first_collected_est", "collected_utc",
+        "collected_est", "largest_revision_mw", "interval_end_utc", "interval_end_est",
     ]  # fmt: skip
     assert [line[0] for line in lines] == ["2026-10-31"] * 3 + ["2026-11-01"] * 3
-    day, at, mw, first, last, revisions = lines[4]
+    day, at, local, mw, first, _, last, _, revisions, *_ = lines[4]
+    assert datetime.fromisoformat(local).isoformat() == "2026-11-01T00:05:00"
     assert (day, float(mw), int(revisions)) == ("2026-11-01", 4.0, 1)
     times = [datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (at, first, last)]
     assert times == [est("2026-11-01", clock) for clock in ("00:05", "00:10", "00:15")]
@@ -528,7 +555,7 @@ def test_a_bucket_gives_the_same_tables_as_a_directory_and_none_is_written_to(
     assert ours.stderr.startswith(f"cannot be read: {root}/{wrong}: ")
     assert theirs.stderr == ours.stderr.replace(str(root), f"s3://{bucket.name}")
     tables = export_reader.tables(tmp_path / "from-directory")
-    assert len(tables) == 6
+    assert len(tables) == 10
     assert tables == export_reader.tables(tmp_path / "from-bucket")
     assert bucket.keys() == before
     assert sorted(path.name for path in root.iterdir()) == ["sourcing"]
@@ -559,7 +586,7 @@ def test_what_s3_says_is_one_line(scrapy, bucket, tmp_path):
         ("", 2, "-o"),
         ("-o a-file", 2, "a-file"),
         ("-o a-file/below", 1, "a-file"),
-        ("-o a-directory --format csv", 2, "a-directory"),
+        ("-o a-directory.csv", 2, "a-directory.csv"),
         ("-o a-pipe --format csv", 2, "a-pipe"),
         ("-o /proc/tables", 1, "/proc/tables"),
         ("-o /proc/load.csv --format csv", 1, "/proc"),
@@ -574,7 +601,7 @@ def test_what_s3_says_is_one_line(scrapy, bucket, tmp_path):
 def test_what_cannot_be_done_is_said_in_one_line(tmp_path, scrapy, args, status, said):
     samples.file(tmp_path / "data", "2026-05-01", "12:00", {"12:00": 1})
     (tmp_path / "a-file").write_text("of somebody")
-    (tmp_path / "a-directory").mkdir()
+    (tmp_path / "a-directory.csv").mkdir()
     os.mkfifo(tmp_path / "a-pipe")
     done = scrapy("export", *args.split())
     assert done.returncode == status, done.stderr
@@ -676,7 +703,9 @@ def check_whole(target, expected):
     for name in {path.split("/")[0] for path in found}:
         pattern = f"{target}/{name}/**/*"
         ((count,),) = duckdb.sql(f"select count(*) from read_parquet('{pattern}')").fetchall()
-        assert count == sum(len(table) for path, table in found.items() if path.startswith(name))
+        assert count == sum(
+            len(table) for path, table in found.items() if path.startswith(f"{name}/")
+        )
         assert polars.scan_parquet(target / name).collect().height == count
     return found
 

@@ -12,10 +12,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-from miso_scrapy.dataset.audit import audit
+from miso_scrapy.dataset.audit import audit, facts
 from miso_scrapy.dataset.fold import SnapshotReader, fold
 from miso_scrapy.dataset.forecast_error import hour_errors, lead_errors
-from miso_scrapy.dataset.read import DayRead
 from miso_scrapy.feed.market_day import EST
 from miso_scrapy.feed.shape import normalise
 from miso_scrapy.report.page import report
@@ -553,7 +552,7 @@ def test_an_hour_without_a_forecast_does_not_hide_those_after_it():
 def test_tables_stay_short_over_a_long_range():
     days = [day_from(DAYS[0] + timedelta(days=number), "23:55") for number in range(8)]
     now = est(days[-1].day, "23:59")
-    page = report(days, [audit(DayRead(day), now) for day in days], now)
+    page = report(days, [audit(facts(day), now) for day in days], now)
     tables = re.findall(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
     assert [table.count("<tr>") for table in tables] == [8, 8, 8, 0, 8, 8, 8]
 
@@ -561,7 +560,7 @@ def test_tables_stay_short_over_a_long_range():
 def test_what_is_still_to_come_is_not_missing():
     day = day_from(DAYS[0], "06:00")
     now = est(DAYS[0], "06:12")
-    page = report([day], [audit(DayRead(day), now)], now)
+    page = report([day], [audit(facts(day), now)], now)
     data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
     assert data["state"] == ["h" * 72 + "c" + "m" + "-" * 214]
     assert "72 of them healed" in page

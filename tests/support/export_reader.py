@@ -5,10 +5,18 @@ from datetime import date
 import pyarrow.parquet as pq
 
 
-def rows(target, table, day):
-    """The rows of *table* of the market day *day*, in the file's order, as tuples."""
+COLUMNS = {
+    "load": ["interval_start", "load_mw", "first_published", "last_published", "revisions"],
+    "forecast": ["hour_start", "forecast_mw", "published"],
+    "cleared": ["hour_start", "cleared_mw", "published"],
+}
+
+
+def rows(target, table, day, columns=None):
+    """The values of *columns*, by default the first ones, of the market day *day* in *table*."""
     path = target / table / f"market_day={day}" / f"{table}.parquet"
-    return [tuple(row.values()) for row in pq.ParquetFile(path).read().to_pylist()]
+    read = pq.ParquetFile(path).read(columns=columns or COLUMNS[table])
+    return [tuple(row.values()) for row in read.to_pylist()]
 
 
 def tables(target):
