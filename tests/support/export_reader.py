@@ -4,7 +4,6 @@ from datetime import date
 
 import pyarrow.parquet as pq
 
-
 COLUMNS = {
     "load": ["interval_start", "load_mw", "first_published", "last_published", "revisions"],
     "forecast": ["hour_start", "forecast_mw", "published"],
