@@ -10,7 +10,16 @@ from typing import Any
 
 from miso_scrapy.archive.identity import Kind
 from miso_scrapy.cli.dataset_command import DatasetCommand, progress
-from miso_scrapy.dataset.audit import DayAudit, DayFacts, Total, audit, facts, total, within
+from miso_scrapy.dataset.audit import (
+    DayAudit,
+    DayFacts,
+    Total,
+    audit,
+    facts,
+    figures,
+    total,
+    within,
+)
 from miso_scrapy.dataset.days import DayFiles, DayRange, with_empty_days
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.fold import MarketDay
@@ -145,17 +154,7 @@ def _json(audits: list[DayAudit], result: Total, now: datetime, *, simulated: bo
 
 def _figures(each: DayAudit | Total, now: datetime) -> dict[str, Any]:
     return {
-        "snapshots": each.snapshots,
-        "values": each.values,
-        "values_missing": each.values_missing,
-        "healed": each.healed,
-        "revisions": each.revisions,
-        "largest_revision_mw": each.largest_revision_mw,
-        "unreadable_files": each.unreadable_files,
-        "dropped_rows": each.dropped_rows,
-        "filed_under_another_day": each.filed_under_another_day,
-        "empty_snapshots": each.empty_snapshots,
-        "longest_silence_minutes": each.longest_silence // timedelta(minutes=1),
+        **figures(each),
         "newest": iso_utc(each.newest) if each.newest else None,
         "newest_age_minutes": (now - each.newest) // timedelta(minutes=1) if each.newest else None,
     }

@@ -219,6 +219,24 @@ def total(audits: Sequence[DayAudit]) -> Total:
     )
 
 
+def figures(each: DayAudit | Total) -> dict[str, Any]:
+    """Return the counts by the names that programs know them by."""
+    return {
+        "snapshots": each.snapshots,
+        "values": each.values,
+        "values_missing": each.values_missing,
+        "healed": each.healed,
+        "revisions": each.revisions,
+        "largest_revision_mw": each.largest_revision_mw,
+        "unreadable_files": each.unreadable_files,
+        "dropped_rows": each.dropped_rows,
+        "filed_under_another_day": each.filed_under_another_day,
+        "empty_snapshots": each.empty_snapshots,
+        "longest_silence_minutes": each.longest_silence // timedelta(minutes=1),
+        "newest": each.newest,
+    }
+
+
 def _silences(audits: Sequence[DayAudit]) -> Iterable[timedelta]:
     """Yield the times without a snapshot between days that have any, and after the last snapshot."""
     yield timedelta()

@@ -1,0 +1,373 @@
+"""The Python interface: read an archive, or exported tables, as Arrow tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Any, TypedDict, TypeVar, Unpack
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from miso_scrapy.archive.document import ROOT
+from miso_scrapy.archive.identity import Kind, archive_kind
+from miso_scrapy.dataset.as_of import known_by
+from miso_scrapy.dataset.audit import DayFacts, audit, facts, figures, within
+from miso_scrapy.dataset.days import DayRange, days
+from miso_scrapy.dataset.export import Update
+from miso_scrapy.dataset.exported import ExportedTables
+from miso_scrapy.dataset.faults import WrongTables
+from miso_scrapy.dataset.fold import MarketDay
+from miso_scrapy.dataset.read import read
+from miso_scrapy.dataset.tables import SCHEMAS, TIME, arrow_table, read_parquet
+from miso_scrapy.dataset.workers import ClusterUnavailable, Map, workers
+from miso_scrapy.feed.market_day import market_day
+from miso_scrapy.store import Store, StoreUnavailable
+from miso_scrapy.store.location import Location
+
+T = TypeVar("T")
+Day = str | date
+"""A market day: a date, or a text such as ``2026-11-01``."""
+Instant = str | datetime
+"""A time with its offset from UTC, such as ``2026-11-07T06:00-05:00``."""
+
+_AUDIT = pa.schema(
+    {
+        "market_day": pa.date32(),
+        "snapshots": pa.int32(),
+        "values": pa.int32(),
+        "values_missing": pa.int32(),
+        "healed": pa.int32(),
+        "revisions": pa.int32(),
+        "largest_revision_mw": pa.float64(),
+        "unreadable_files": pa.int32(),
+        "dropped_rows": pa.int32(),
+        "filed_under_another_day": pa.int32(),
+        "empty_snapshots": pa.int32(),
+        "longest_silence_minutes": pa.int32(),
+        "newest": TIME,
+        "missing": pa.list_(pa.struct({"first": TIME, "last": TIME, "values": pa.int32()})),
+    }
+)
+
+
+class ArchiveError(Exception):
+    """Raised if an archive or its tables cannot be read. The message is one line."""
+
+
+class S3Options(TypedDict, total=False):
+    """What boto3 takes to connect to S3, if its usual chain does not find it."""
+
+    profile_name: str
+    aws_access_key_id: str
+    aws_secret_access_key: str
+    aws_session_token: str
+    region_name: str
+    endpoint_url: str
+
+
+_SETTINGS = {
+    "profile_name": "AWS_PROFILE",
+    "aws_access_key_id": "AWS_ACCESS_KEY_ID",
+    "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
+    "aws_session_token": "AWS_SESSION_TOKEN",
+    "region_name": "AWS_REGION_NAME",
+    "endpoint_url": "AWS_ENDPOINT_URL",
+}
+
+
+def open_archive(
+    location: str | os.PathLike[str],
+    *,
+    tables: str | os.PathLike[str] | None = None,
+    dask: Any = None,
+    **s3: Unpack[S3Options],
+) -> Archive:
+    """Open the archive, or the exported tables, at *location*.
+
+    *location* is a directory, ``s3://bucket``, or for tables ``s3://bucket/prefix``. If *tables* are
+    given as well, each question brings them up to date for its market days, and is answered from them.
+    *dask* is the cluster to read on: what ``distributed.Client`` takes, such as
+    ``tcp://scheduler:8786``.
+
+    Raises ArchiveError if there is neither an archive nor tables, and ValueError for a location that is
+    not a path or an S3 address.
+    """
+    unknown = s3.keys() - _SETTINGS.keys()
+    if unknown:
+        raise TypeError(f"open_archive() has no argument {min(unknown)!r}")
+    settings = {_SETTINGS[name]: value for name, value in s3.items()}
+    where = Location.parse("location", os.fspath(location))
+    with _plain():
+        store, prefix = where.open("the location", settings)
+        store.check(to_write=False)
+        exported = None
+        if tables is not None:
+            beside = Location.parse("tables", os.fspath(tables))
+            exported = ExportedTables(*beside.open("tables", settings))
+        if not prefix and any(True for _ in store.entries(ROOT)):
+            return Archive(str(where), store, exported, dask)
+        found = ExportedTables(store, prefix)
+        if exported is None and found.manifest().kind is not None:
+            return Archive(str(where), None, found, dask)
+    raise ArchiveError(f"{where} holds no archive and no exported tables: check the location")
+
+
+class Archive:
+    """An archive, or its exported tables; see :func:`open_archive`.
+
+    All methods take *start* and *end*: market days. The end is not included. Without *start* they begin
+    with the archive's first day, and without *end* they include today. With *as_of*, they answer as at
+    that time: from the snapshots that were collected by then. *tz* is the time zone of the columns with
+    times, by default UTC.
+
+    They return a ``pyarrow.Table`` with the columns that docs/data/tables.md describes, and in front
+    the ``market_day``. They raise ArchiveError if the store or the cluster cannot be used, and
+    ValueError for a wrong argument.
+    """
+
+    def __init__(
+        self, location: str, store: Store | None, tables: ExportedTables | None, dask: Any
+    ) -> None:
+        self.location = location
+        self._store = store
+        self._tables = tables
+        self._dask = dask
+
+    def __repr__(self) -> str:
+        return f"<miso_scrapy.Archive {self.location}>"
+
+    def load(
+        self,
+        start: Day | None = None,
+        end: Day | None = None,
+        *,
+        as_of: Instant | None = None,
+        tz: str = "UTC",
+    ) -> pa.Table:
+        """Return the load: a row for each 5-minute interval."""
+        return self._table("load", start, end, as_of, tz)
+
+    def load_vintages(
+        self,
+        start: Day | None = None,
+        end: Day | None = None,
+        *,
+        as_of: Instant | None = None,
+        tz: str = "UTC",
+    ) -> pa.Table:
+        """Return each change of the load of an interval."""
+        return self._table("load_vintages", start, end, as_of, tz)
+
+    def forecast(
+        self,
+        start: Day | None = None,
+        end: Day | None = None,
+        *,
+        as_of: Instant | None = None,
+        tz: str = "UTC",
+    ) -> pa.Table:
+        """Return each change of the forecast of an hour."""
+        return self._table("forecast", start, end, as_of, tz)
+
+    def cleared(
+        self,
+        start: Day | None = None,
+        end: Day | None = None,
+        *,
+        as_of: Instant | None = None,
+        tz: str = "UTC",
+    ) -> pa.Table:
+        """Return each change of the MW cleared for an hour."""
+        return self._table("cleared", start, end, as_of, tz)
+
+    def snapshots(
+        self,
+        start: Day | None = None,
+        end: Day | None = None,
+        *,
+        as_of: Instant | None = None,
+        tz: str = "UTC",
+    ) -> pa.Table:
+        """Return what became of each file."""
+        return self._table("snapshots", start, end, as_of, tz)
+
+    def audit(
+        self,
+        start: Day | None = None,
+        end: Day | None = None,
+        *,
+        as_of: Instant | None = None,
+        tz: str = "UTC",
+    ) -> pa.Table:
+        """Return what the archive has of each market day, as ``scrapy audit --json`` does."""
+        wanted, then = _range(start, end), _instant(as_of)
+        with _plain():
+            if then is not None or self._tables is None:
+                known = [facts(day) for day in self._days(wanted, then)]
+            else:
+                known = self._facts(self._tables, wanted)
+        by_day = {day.day: day for day in known}
+        first = wanted.start or min(by_day, default=None)
+        now = then or datetime.now(UTC)
+        audits = []
+        if first and wanted.end:
+            every = [first + timedelta(number) for number in range((wanted.end - first).days)]
+            audits = [audit(by_day.get(day) or facts(MarketDay(day)), now) for day in every]
+        rows = [
+            {
+                "market_day": each.day,
+                **figures(each),
+                "missing": [
+                    {"first": gap.first, "last": gap.last, "values": len(gap)}
+                    for gap in each.missing
+                ],
+            }
+            for each in audits[within(audits, wanted)]
+        ]
+        return _in_zone(pa.Table.from_pylist(rows, schema=_AUDIT), tz)
+
+    def _table(
+        self, name: str, start: Day | None, end: Day | None, as_of: Instant | None, tz: str
+    ) -> pa.Table:
+        wanted, then = _range(start, end), _instant(as_of)
+        with _plain():
+            if then is not None or self._tables is None:
+                parts = [(day.day, arrow_table(name, day)) for day in self._days(wanted, then)]
+                kind = self._kind()
+            else:
+                parts, kind = self._exported(self._tables, name, wanted)
+        marked = [
+            table.add_column(0, "market_day", _repeated(day, len(table))) for day, table in parts
+        ]
+        empty = SCHEMAS[name].empty_table()
+        marked.append(empty.add_column(0, "market_day", pa.array([], pa.date32())))
+        whole = pa.concat_tables([table.replace_schema_metadata(None) for table in marked])
+        return _in_zone(whole.replace_schema_metadata({"miso_scrapy.kind": str(kind)}), tz)
+
+    def _days(self, wanted: DayRange, then: datetime | None) -> list[MarketDay]:
+        """Return the market days, from the tables if there are some; as at *then*, if it is given."""
+        if self._tables is not None:
+            self._update(self._tables, wanted)
+            found = [day for day in self._tables.manifest().days if day in wanted]
+            read_days = self._tables.market_days(sorted(found))
+        else:
+            assert self._store is not None
+            store, files = self._store, list(days(self._store, wanted))
+            with self._spread(len(files)) as spread:
+                read_days = [done.market_day for done in spread(partial(read, store), files)]
+        return [known_by(day, then) for day in read_days] if then else read_days
+
+    def _exported(
+        self, tables: ExportedTables, name: str, wanted: DayRange
+    ) -> tuple[list[tuple[date, pa.Table]], Kind]:
+        self._update(tables, wanted)
+        manifest, pending = tables.manifest(), tables.pending()
+
+        def part(day: date) -> tuple[date, pa.Table]:
+            if day in pending:
+                return day, arrow_table(name, tables.market_day(day, pending[day]))
+            found = tables.read(day, [name])
+            return day, read_parquet(found[name][0]) if found else SCHEMAS[name].empty_table()
+
+        found = [day for day, entry in manifest.days.items() if day in wanted and entry.tables]
+        with ThreadPoolExecutor(32) as threads:
+            return list(threads.map(part, sorted(found))), manifest.kind or Kind.REAL
+
+    def _facts(self, tables: ExportedTables, wanted: DayRange) -> list[DayFacts]:
+        self._update(tables, wanted)
+        entries = tables.manifest().days
+        return [entry.facts for day, entry in entries.items() if day in wanted]
+
+    def _update(self, tables: ExportedTables, wanted: DayRange) -> None:
+        """Bring *tables* up to date, if they were given beside an archive."""
+        if self._store is None:
+            return
+        found = list(days(self._store, wanted))
+        update = Update.prepare(self._store, tables, found, self._kind())
+        with self._spread(len(update.todo)) as spread:
+            for _ in update.run(spread):
+                pass
+
+    def _kind(self) -> Kind:
+        if self._store is not None:
+            return archive_kind(self._store)
+        assert self._tables is not None
+        return self._tables.manifest().kind or Kind.REAL
+
+    @contextmanager
+    def _spread(self, tasks: int) -> Iterator[Map]:
+        """Yield a ``map`` that reads several days at once.
+
+        It uses threads: worker processes would import the caller's script, which runs it again unless it
+        is written for that.
+        """
+        if self._dask is not None:
+            with workers(tasks, self._dask) as spread:
+                yield spread
+            return
+        with ThreadPoolExecutor(max(1, min(tasks, 4))) as threads:
+            yield threads.map
+
+
+@contextmanager
+def _plain() -> Iterator[None]:
+    try:
+        yield
+    except (StoreUnavailable, WrongTables, ClusterUnavailable) as error:
+        raise ArchiveError(str(error)) from error
+
+
+def _range(start: Day | None, end: Day | None) -> DayRange:
+    first, last = _day("start", start), _day("end", end)
+    if last is None:
+        last = market_day(datetime.now(UTC)) + timedelta(1)
+    elif first and last <= first:
+        raise ValueError(f"end {last} must be after start {first}: the end is not included")
+    return DayRange(first, last)
+
+
+def _day(name: str, value: Day | None) -> date | None:
+    if isinstance(value, datetime) or not isinstance(value, (str, date, type(None))):
+        raise ValueError(f"{name} {value!r} must be a market day, such as 2026-11-01")
+    return _parsed(
+        date.fromisoformat, f"{name} {value!r} must be a date, such as 2026-11-01", value
+    )
+
+
+def _instant(value: Instant | None) -> datetime | None:
+    fault = f"as_of {value!r} must be a time with its offset, such as 2026-11-07T06:00-05:00"
+    instant = _parsed(datetime.fromisoformat, fault, value)
+    if instant is not None and instant.tzinfo is None:
+        raise ValueError(fault)
+    return instant
+
+
+def _parsed(parse: Callable[[str], T], fault: str, value: str | T | None) -> T | None:
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse(value)
+    except ValueError:
+        raise ValueError(fault) from None
+
+
+def _repeated(day: date, length: int) -> pa.Array:
+    return pa.repeat(pa.scalar(day, pa.date32()), length)
+
+
+def _in_zone(table: pa.Table, tz: str) -> pa.Table:
+    """Return *table* with its times in the zone *tz*."""
+    try:
+        ZoneInfo(tz)
+    except (ValueError, OSError):
+        raise ValueError(f"tz {tz!r} must be a time zone, such as EST or America/Chicago") from None
+    fields = [
+        field.with_type(pa.timestamp("us", tz)) if field.type == TIME else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields, metadata=table.schema.metadata))
