@@ -32,6 +32,7 @@ import orjson
 
 from miso_scrapy.archive.identity import Kind
 from miso_scrapy.dataset.audit import DayFacts
+from miso_scrapy.dataset.days import DayRange
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.merge import merge
@@ -122,33 +123,42 @@ class ExportedTables:
         """The location of the tables: a URI or a path."""
         return self.store.locate(self._prefix).rstrip("/")
 
-    def manifest(self) -> Manifest:
-        """Return the manifest; an empty one if there is none. Raises StoreUnavailable."""
-        return self._manifest()[0]
+    def manifest(self, wanted: DayRange | None = None) -> Manifest:
+        """Return the manifest, with the entries of the days *wanted*. Raises StoreUnavailable.
 
-    def _manifest(self) -> tuple[Manifest, str | None]:
+        Without a manifest, or if it is damaged, return an empty one.
+        """
+        value, _ = self._manifest()
+        try:
+            return Manifest(
+                Kind(value["kind"]),
+                {
+                    day: Entry.from_json(entry)
+                    for text, entry in value["days"].items()
+                    if (day := date.fromisoformat(text)) and (wanted is None or day in wanted)
+                },
+            )
+        except (LookupError, TypeError, ValueError, AttributeError):
+            return Manifest()
+
+    def _manifest(self) -> tuple[dict[str, Any], str | None]:
+        """Return the JSON of the manifest, which may be damaged, and its version."""
         found = self.store.get_versioned(self._key("_manifest.json"))
         if found is None:
-            return Manifest(), None
-        body, version = found
+            return {}, None
         try:
-            value = orjson.loads(body)
-            days = (Entry.from_json(entry) for entry in value["days"])
-            return Manifest(
-                Kind(value["kind"]), {entry.facts.day: entry for entry in days}
-            ), version
-        except (LookupError, TypeError, ValueError, AttributeError):
-            return Manifest(), version  # damaged: the days are read again
+            value = orjson.loads(found[0])
+        except ValueError:
+            value = None
+        return value if isinstance(value, dict) else {}, found[1]
 
     def save(self, days: Mapping[date, Entry], kind: Kind) -> None:
         """Put the entries of *days* into the manifest. Raises StoreUnavailable."""
         for _ in range(_TRIES):
-            manifest, version = self._manifest()
-            entries = {**manifest.days, **days}
-            value = {
-                "kind": kind,
-                "days": [entry.to_json() for _, entry in sorted(entries.items())],
-            }
+            value, version = self._manifest()
+            entries = value.get("days") or {}
+            entries |= {str(day): entry.to_json() for day, entry in days.items()}
+            value = {"kind": kind, "days": dict(sorted(entries.items()))}
             body = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
             if self.store.replace(self._key("_manifest.json"), body, version):
                 return

@@ -253,8 +253,7 @@ class Archive:
         """Return the market days, from the tables if there are some; as at *then*, if it is given."""
         if self._tables is not None:
             self._update(self._tables, wanted)
-            found = [day for day in self._tables.manifest().days if day in wanted]
-            read_days = self._tables.market_days(sorted(found))
+            read_days = self._tables.market_days(sorted(self._tables.manifest(wanted).days))
         else:
             assert self._store is not None
             store, files = self._store, list(days(self._store, wanted))
@@ -266,7 +265,7 @@ class Archive:
         self, tables: ExportedTables, name: str, wanted: DayRange
     ) -> tuple[list[tuple[date, pa.Table]], Kind]:
         self._update(tables, wanted)
-        manifest, pending = tables.manifest(), tables.pending()
+        manifest, pending = tables.manifest(wanted), tables.pending()
 
         def part(day: date) -> tuple[date, pa.Table]:
             if day in pending:
@@ -274,14 +273,13 @@ class Archive:
             found = tables.read(day, [name])
             return day, read_parquet(found[name][0]) if found else SCHEMAS[name].empty_table()
 
-        found = [day for day, entry in manifest.days.items() if day in wanted and entry.tables]
+        found = [day for day, entry in manifest.days.items() if entry.tables]
         with ThreadPoolExecutor(32) as threads:
             return list(threads.map(part, sorted(found))), manifest.kind or Kind.REAL
 
     def _facts(self, tables: ExportedTables, wanted: DayRange) -> list[DayFacts]:
         self._update(tables, wanted)
-        entries = tables.manifest().days
-        return [entry.facts for day, entry in entries.items() if day in wanted]
+        return [entry.facts for entry in tables.manifest(wanted).days.values()]
 
     def _update(self, tables: ExportedTables, wanted: DayRange) -> None:
         """Bring *tables* up to date, if they were given beside an archive."""
@@ -364,7 +362,7 @@ def _in_zone(table: pa.Table, tz: str) -> pa.Table:
     """Return *table* with its times in the zone *tz*."""
     try:
         ZoneInfo(tz)
-    except (ValueError, OSError):
+    except (LookupError, ValueError, OSError):
         raise ValueError(f"tz {tz!r} must be a time zone, such as EST or America/Chicago") from None
     fields = [
         field.with_type(pa.timestamp("us", tz)) if field.type == TIME else field

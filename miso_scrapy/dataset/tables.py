@@ -142,18 +142,23 @@ def _rows(name: str, day: date, tables: Mapping[str, bytes]) -> list[Any]:
 def rows_of(name: str, table: pa.Table) -> list[Any]:
     """Return the rows of the table *name*, as the fold gives them."""
     fields = SCHEMAS[name].names[: -1 if name in _LENGTH else None]
-    columns = []
+    columns, times = [], _Times({None: None})
     for column in (table[field] for field in fields):
         # Convert times as integers: to_pylist() of timestamps imports pandas if it is installed.
-        if pa.types.is_timestamp(column.type):
-            values = [
-                None if value is None else _EPOCH + value * _MICROSECOND
-                for value in column.cast(pa.int64()).to_pylist()
-            ]
+        if column.type == TIME:
+            columns.append(list(map(times.__getitem__, column.cast(pa.int64()).to_pylist())))
         else:
-            values = column.to_pylist()
-        columns.append(values)
+            columns.append(column.to_pylist())
     return list(map(_ROWS[name], zip(*columns, strict=True)))
+
+
+class _Times(dict[int | None, datetime | None]):
+    """The times by their microseconds since 1970. Most occur often, so each is made once."""
+
+    def __missing__(self, microseconds: int | None) -> datetime:
+        assert microseconds is not None
+        time = self[microseconds] = _EPOCH + microseconds * _MICROSECOND
+        return time
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -184,6 +189,8 @@ def _bitmap(values: Sequence[bool]) -> pa.Buffer:
 
 def _parquet(table: pa.Table, metadata: dict[bytes, bytes]) -> bytes:
     out = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata(metadata), out, compression="zstd")
+    # In tables of a day, dictionaries take more space and time than they save.
+    table = table.replace_schema_metadata(metadata)
+    pq.write_table(table, out, compression="zstd", use_dictionary=False)
     body: bytes = out.getvalue().to_pybytes()
     return body
