@@ -4,14 +4,18 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain, pairwise
+from statistics import fmean
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from miso_scrapy.dataset.fold import SnapshotReader, fold
+from miso_scrapy.dataset.forecast_error import lead_errors
+from miso_scrapy.feed.market_day import market_day
 from miso_scrapy.feed.shape import normalise
 from miso_scrapy.feed.validation import problem
-from miso_scrapy.simulator.load import snapshot
+from miso_scrapy.simulator.load import day_of, snapshot
 
 BEGIN = datetime(2026, 7, 27, 5, 0, tzinfo=UTC)  # 00:00 EST
 LAST = BEGIN + timedelta(hours=23, minutes=55)
@@ -20,6 +24,7 @@ SEEDS = st.integers(0, 2**32)
 INSTANTS = st.timedeltas(timedelta(0), timedelta(days=22_000)).map(
     lambda since: datetime(2000, 1, 1, tzinfo=UTC) + since
 )
+DAYS = st.dates(date(2000, 1, 1), date(2060, 1, 1))
 # name, wrapper, label, value
 ARRAYS = [
     ("ClearedMW", "ClearedMWHourly", "Hour", "Value"),
@@ -36,6 +41,12 @@ def load(instant, seed=1):
     """The 5-minute load as published at *instant*: {"00:00": 93419, ...}."""
     rows = [row["Load"] for row in live(instant, seed)["FiveMinTotalLoad"]]
     return {row["Time"]: int(row["Value"]) for row in rows}
+
+
+def whole_day(day, seed=1):
+    """The 288 values of the market day *day*, in MW, as published at its end."""
+    midnight = datetime(day.year, day.month, day.day, 5, tzinfo=UTC)  # 00:00 EST
+    return list(load(midnight + timedelta(hours=23, minutes=55), seed).values())
 
 
 def values(data):
@@ -126,6 +137,48 @@ def test_the_load_is_plausible_on_any_day(seed, instant):
         assert max(mw) <= 125_000
 
 
+def largest_step(mw):
+    return max(abs(after - before) for before, after in pairwise(mw))
+
+
+@given(SEEDS, DAYS, st.integers(1, 4))
+@settings(deadline=None)
+def test_the_load_does_not_jump_at_midnight(seed, first, more):
+    days = [whole_day(first + timedelta(days=number), seed) for number in range(more + 1)]
+    for day, following in pairwise(days):
+        own = min(largest_step(day), largest_step(following))
+        assert abs(following[0] - day[-1]) <= 3 * own
+
+
+@pytest.mark.parametrize("month", [1, 4, 7, 10])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_weekend_has_less_load_than_the_working_days(seed, month):
+    first = date(2026, month, 1)
+    days = [first + timedelta(days=number) for number in range(28)]
+    working, weekend = (
+        fmean(fmean(whole_day(day, seed)) for day in days if (day.weekday() >= 5) is free)
+        for free in (False, True)
+    )
+    assert 0.9 * working < weekend < 0.99 * working
+
+
+def peaks(seed, first, days=28):
+    """The hours of the peaks in the mean load of the hours of these days; at night there is none."""
+    loads = [whole_day(first + timedelta(days=number), seed) for number in range(days)]
+    mw = [fmean(load[n] for load in loads for n in range(12 * h, 12 * h + 12)) for h in range(24)]
+    return [hour for hour in range(4, 23) if mw[hour - 1] < mw[hour] > mw[hour + 1]]
+
+
+@given(SEEDS, st.integers(2000, 2060))
+@settings(deadline=None, max_examples=10)
+def test_winter_has_a_morning_and_an_evening_peak_and_summer_one_in_the_afternoon(seed, year):
+    morning, evening = peaks(seed, date(year, 1, 5))
+    assert 6 <= morning <= 9
+    assert 17 <= evening <= 20
+    (afternoon,) = peaks(seed, date(year, 7, 5))
+    assert 14 <= afternoon <= 18
+
+
 def test_the_load_is_lower_at_night_than_in_the_afternoon_of_a_summer_day():
     day = load(LAST)
     assert day["04:00"] < day["16:00"]
@@ -149,6 +202,43 @@ def test_earlier_values_are_revised_by_later_snapshots(seed):
         first[label] = published[label]
     revised = [label for label in final if final[label] != first[label]]
     assert 1 <= len(revised) <= 100
+
+
+def test_every_revision_is_published_before_the_market_day_ends():
+    for number in range(50):
+        day = day_of(1, date(2026, 1, 1) + timedelta(days=number))
+        assert whole_day(date(2026, 1, 1) + timedelta(days=number)) == day.load_mw
+        assert sum(a != b for a, b in zip(day.first_mw, day.load_mw, strict=True)) == 9
+
+
+def test_a_forecast_errs_more_the_further_ahead_and_in_both_directions():
+    reader, days = SnapshotReader(), []
+    for number in range(90):
+        begin = BEGIN + timedelta(days=number)
+        instants = [*(begin + timedelta(hours=hour) for hour in range(24)), begin + (LAST - BEGIN)]
+        snapshots = [reader.read(at, None, normalise(snapshot(1, at))) for at in instants]
+        days.append(fold(market_day(begin), snapshots))
+    leads = lead_errors(days)
+    assert [lead.lead_hours for lead in leads] == list(range(23))
+    mean_absolute = [fmean(lead.mean_absolute_mw for lead in leads[n : n + 4]) for n in range(20)]
+    assert mean_absolute == sorted(mean_absolute)
+    assert leads[-1].mean_absolute_mw > 2 * leads[0].mean_absolute_mw
+    assert all(0.002 * 80_000 < lead.mean_absolute_mw < 0.03 * 80_000 for lead in leads)
+    assert all(abs(lead.bias_mw) < lead.mean_absolute_mw / 4 for lead in leads)
+
+
+@given(SEEDS, DAYS)
+@settings(deadline=None)
+def test_the_cleared_mw_stay_the_same_all_day_and_near_the_load(seed, day):
+    midnight = datetime(day.year, day.month, day.day, 5, tzinfo=UTC)
+    first, last = (
+        values(normalise(snapshot(seed, midnight + since)))["ClearedMW"]
+        for since in (timedelta(0), LAST - BEGIN)
+    )
+    assert first == last
+    mw = whole_day(day, seed)
+    hourly = [fmean(mw[12 * hour : 12 * hour + 12]) for hour in range(24)]
+    assert all(0.97 < own / load < 1.03 for own, load in zip(last, hourly, strict=True))
 
 
 def test_the_forecast_changes_during_the_day():
