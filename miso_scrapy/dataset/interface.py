@@ -317,7 +317,7 @@ def _plain() -> Iterator[None]:
     try:
         yield
     except (StoreUnavailable, WrongTables, ClusterUnavailable) as error:
-        raise ArchiveError(str(error)) from error
+        raise ArchiveError(str(error)) from None  # the line says all that a user needs
 
 
 def _range(start: Day | None, end: Day | None) -> DayRange:

@@ -24,6 +24,9 @@ ELSEWHERE = {
     "shub deploy": "test_a_deploy_finds_the_spiders",
     "cd /opt/miso_scrapy": "test_the_cron_line_files_the_current_interval_and_mails_nothing",
     "import gzip, json, os, boto3": "test_a_document_from_s3",
+    'import miso_scrapy\n\narchive = miso_scrapy.open_archive("s3': (
+        "test_the_example_of_the_documentation_runs_on_a_bucket_with_and_without_tables"
+    ),
     "curl -s http://example.org/intermediate.crt": "test_a_certificate_in_der_becomes_pem",
     "1-59/5 * * * *": "test_two_runs_of_the_cron_line_share_a_redis",
     "[Unit]\nDescription=Collect": "test_the_service_s_command_files_the_current_interval",
