@@ -31,7 +31,7 @@ ALLOWED = {
     "exceptions": {"stats"},
     "components": {"feed"},
     "items": {"feed", "text", "exceptions"},
-    "logs": {"feed", "text", "archive", "stats", "exceptions"},
+    "logs": {"feed", "text", "archive", "stats", "exceptions", "options"},
     "contracts": {"feed", "items"},
     "downloadhandlers": {"network"},
     "extensions": RUN | {"settings"},
