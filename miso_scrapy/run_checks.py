@@ -18,15 +18,16 @@ class RunChecks:
     stats: Mapping[str, Any]
     options: Options
 
-    def passed(self) -> bool:
-        """Return whether all checks pass."""
-        return not (
-            self.stale_feed()
-            or self.candidates()
-            or self.burst_of_503s()
-            or self.outbox()
-            or self.errors_in_the_log()
-        )
+    def failures(self) -> dict[str, str]:
+        """Return the line of each check that fails, by the name of its monitor."""
+        lines = {
+            "stale feed": self.stale_feed(),
+            "candidates": self.candidates(),
+            "burst of 503s": self.burst_of_503s(),
+            "outbox": self.outbox(),
+            "errors in the log": self.errors_in_the_log(),
+        }
+        return {name: line for name, line in lines.items() if line}
 
     def stale_feed(self) -> str | None:
         """Check that the newest interval was recent when it was fetched."""

@@ -22,10 +22,6 @@ class OneLineSpidermon(Spidermon):
         await Connections.of(self.crawler).settled.wait()
         super().spider_closed(spider)
 
-    def judge(self, spider: Spider) -> None:
-        """Run the monitors for the end of a run, in a run of which Spidermon saw nothing else."""
-        self._run_suites(spider, self.spider_closed_suites)
-
     def _run_suites(self, spider: Spider, suites: list[Any]) -> None:
         data = self._generate_data_for_spider(spider)
         for suite in suites:
