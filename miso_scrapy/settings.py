@@ -6,10 +6,6 @@ as a Scrapy setting (``-s NAME=value``) takes precedence. https://docs.scrapy.or
 
 import os
 
-# Scrapy's TLS looks at all modules that are loaded when it is imported (inspect.stack): here, where they
-# are few, that takes 60 ms less than when the first request is sent, of about 0.8 s of a run.
-import scrapy.core.downloader.contextfactory  # noqa: F401
-
 from miso_scrapy import __version__
 
 BOT_NAME = "miso_scrapy"
