@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scrapy.exceptions import DropItem
+from scrapy.exceptions import DownloadFailedError, DropItem
 
 from miso_scrapy.stats import Outcome
 
@@ -19,3 +19,12 @@ class Dropped(DropItem):
         super().__init__(reason, log_level=log_level)
         self.outcome = outcome
         self.together = together
+
+
+class UntrustedServer(DownloadFailedError):
+    """The server's certificate is not trusted: *what* is wrong with it, and how to *fix* that."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f"{what}; {fix}")
+        self.what = what
+        self.fix = fix

@@ -78,6 +78,7 @@ class Options:
                 f"RETRY_TIMES={settings.get('RETRY_TIMES')!r} must be a whole number, 0 or more"
             )
         _flag(settings, "SPIDERMON_ENABLED")
+        _flag(settings, "STATS_DUMP")
         if settings.get("LOG_LEVEL") not in logging.getLevelNamesMapping():
             raise ValueError(
                 f"LOG_LEVEL={settings.get('LOG_LEVEL')!r} must be one of DEBUG, INFO, WARNING, ERROR"

@@ -252,6 +252,11 @@ LOG_LEVEL = os.environ.get("LOG_LEVEL", "INFO")
 # json (one object per line, for log collectors), or a format string of Python's logging. Default:
 # plain text lines. Environment: LOG_FORMAT
 LOG_FORMAT = os.environ.get("LOG_FORMAT", "%(asctime)s [%(name)s] %(levelname)s: %(message)s")
-ADDONS = {"miso_scrapy.logs.json_format.JSONLog": 0}
+# Whether Scrapy's statistics of the run are logged at INFO. With 0 they are logged at DEBUG, as is what
+# Scrapy tells of itself when it starts. Default 0. Environment: STATS_DUMP
+STATS_DUMP = os.environ.get("STATS_DUMP", "0")
+# Times in the log are UTC, and say so.
+LOG_DATEFORMAT = "%Y-%m-%d %H:%M:%SZ"
+ADDONS = {"miso_scrapy.logs.handler.Log": 0}
 # One line per candidate, without its payload.
 LOG_FORMATTER = "miso_scrapy.logs.formatter.OneLineFormatter"

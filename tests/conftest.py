@@ -87,6 +87,7 @@ def environment(tmp_path, feed):
         "MISO_DATA_DIR": str(tmp_path / "data"),
         "MISO_STALE_AFTER": "1e8",  # the tests' clocks stand still, in 2025
         "MISO_MIN_INTERVAL": "0",
+        "STATS_DUMP": "1",  # a Run reads them from the log
         "REGISTRY_CLAIM_TTL": "2",
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": str(tmp_path / "no-aws-config"),

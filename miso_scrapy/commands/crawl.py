@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.settings import BaseSettings
@@ -66,6 +67,7 @@ class Command(StrictUsage, CrawlCommand):
         """Run the spider, and set the exit status according to the outcomes of its candidates."""
         assert self.crawler_process is not None
         crawler = self._create_crawler(self.spider(args))
+        gc.freeze()  # as in miso_scrapy/commands/__init__.py
         self.crawler_process.crawl(crawler, **opts.spargs)
         self.crawler_process.start()
         failed = self.crawler_process.bootstrap_failed

@@ -21,16 +21,8 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
+from miso_scrapy.exceptions import UntrustedServer
 from miso_scrapy.network import tls
-
-
-class UntrustedServer(DownloadFailedError):
-    """The server's certificate is not trusted: *what* is wrong with it, and how to *fix* that."""
-
-    def __init__(self, what: str, fix: str) -> None:
-        super().__init__(f"{what}; {fix}")
-        self.what = what
-        self.fix = fix
 
 
 class TrustingDownloadHandler(HTTP11DownloadHandler):

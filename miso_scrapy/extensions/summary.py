@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scrapy import signals
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 class Summary(Component):
     """Log the candidates, their outcomes, the bytes stored, the age of the newest snapshot, the messages
-    owed and lost, and the number of bodies left in quarantine.
+    owed and lost, and the number of bodies left in quarantine. LOG_FORMAT=json makes fields of these.
 
     Keeps ``miso/stored_bytes`` in the stats.
     """
@@ -46,24 +46,45 @@ class Summary(Component):
             self.crawler.stats.inc_value(STORED_BYTES, item.size)
 
     def _stopped(self) -> None:
-        stats = self.crawler.stats
+        figures = self._figures()
         outcomes = ", ".join(
-            f"{number} {outcome}"
-            for outcome in Outcome
-            if (number := stats.get_value(outcome.stat))
+            f"{figures[outcome]} {outcome}" for outcome in Outcome if figures[outcome]
         )
-        line = count(stats.get_value(CANDIDATES, 0), "candidate")
+        line = count(figures["candidates"], "candidate")
         if outcomes:
             line += f": {outcomes}"
-        if stored := stats.get_value(STORED_BYTES):
+        if stored := figures["stored_bytes"]:
             line += f"; {stored:,} bytes stored"
+        if newest := figures.get("newest_interval"):
+            age = timedelta(seconds=figures["newest_age_seconds"])
+            line += f"; the newest snapshot, of {newest}, is {spell(age)} old"
+        for name in ("owed", "lost"):
+            if messages := figures[name]:
+                line += f"; {count(messages, 'message')} {name}"
+        if left := figures["left_in_quarantine"]:
+            line += f"; {left} left in quarantine"
+        logger.info("%(line)s", {"line": line, "figures": figures})
+
+    def _figures(self) -> dict[str, Any]:
+        """Return the figures of the run, by the name of their stat without ``miso/``.
+
+        ``newest_interval`` and ``newest_age_seconds``, its age now, are there if the feed gave one.
+        """
+        stats = self.crawler.stats
+        figures: dict[str, Any] = {
+            name.removeprefix("miso/"): stats.get_value(name, 0)
+            for name in (
+                CANDIDATES,
+                *(outcome.stat for outcome in Outcome),
+                STORED_BYTES,
+                REQUESTS,
+                SHARED,
+                OWED,
+                LOST,
+                LEFT_IN_QUARANTINE,
+            )
+        }
         if newest := stats.get_value(NEWEST_INTERVAL):
             age = datetime.now(UTC) - parse_ref_id(newest)
-            line += f"; the newest snapshot, of {newest}, is {spell(age)} old"
-        requests, shared = stats.get_value(REQUESTS, 0), stats.get_value(SHARED, 0)
-        for name, what in ((OWED, "owed"), (LOST, "lost")):
-            if messages := stats.get_value(name):
-                line += f"; {count(messages, 'message')} {what}"
-        if left := stats.get_value(LEFT_IN_QUARANTINE):
-            line += f"; {left} left in quarantine"
-        logger.info("%(line)s", {"line": line, "requests": requests, "shared": shared})
+            figures |= {"newest_interval": newest, "newest_age_seconds": round(age.total_seconds())}
+        return figures

@@ -1,1 +1,1 @@
-"""The format of the log: lines or JSON; and the size of progress bars."""
+"""The log of a run: its handler, formats and messages; and the size of progress bars."""

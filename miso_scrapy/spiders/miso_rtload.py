@@ -25,8 +25,7 @@ from twisted.python.failure import Failure
 
 from miso_scrapy.components import ArchiveSpider
 from miso_scrapy.downloadermiddlewares.feed_access import NotAsked
-from miso_scrapy.downloadhandlers.https import UntrustedServer
-from miso_scrapy.exceptions import Dropped
+from miso_scrapy.exceptions import Dropped, UntrustedServer
 from miso_scrapy.feed.candidate import (
     INTERVAL,
     CandidateRange,

@@ -9,7 +9,7 @@ from tests.support.terminal import at_a_terminal
 START = "2025-12-05T12:00:00+00:00"
 RANGE = ("-a", f"start={START}", "-a", "end=2025-12-05T12:25:00+00:00")
 BAR = re.compile(r"(\d+)/6 \[")
-LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[[\w.]+\] [A-Z]+: ")
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ \[[\w.]+\] [A-Z]+: ")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_range_at_a_terminal_shows_a_bar_that_log_lines_do_not_tear(terminal, 
     assert re.search(r"3/6 \[[\d:]+<[\d:]+, 3 stored\]", shown)  # time taken, time left
     # Wherever a log line begins, the terminal's line was empty: at its start, or cleared.
     lines = list(LINE.finditer(shown))
-    assert len(lines) > 10
+    assert len(lines) >= 9
     for line in lines:
         before = re.split(r"[\r\n]", shown[: line.start()])[-1]
         assert re.fullmatch(r"(\x1b\[A)*", before), repr(before)

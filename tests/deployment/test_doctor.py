@@ -1,5 +1,6 @@
 """`scrapy doctor`: all well, each thing broken in turn, nothing collected, nothing left behind."""
 
+import json
 import re
 import socket
 import time
@@ -170,6 +171,71 @@ def test_a_setting_that_cannot_be_used_is_named_and_nothing_is_asked(doctor, fee
     assert seen.settings[name][1] == "environment"
     assert SECRET not in seen.text
     assert feed.requests == []
+
+
+# --- For programs, and the failures alone -------------------------------------------------------
+
+
+def test_as_json_it_is_one_object_with_all_that_the_text_says(scrapy, doctor, valkey):
+    key = f"redis://:{SECRET}@127.0.0.1:{valkey.port}/0"
+    done = scrapy("doctor", "--json", env={"REDIS_URL": key})
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    assert list(told) == ["ok", "checks", "settings"]
+    assert told["ok"] is True
+    assert [check["name"] for check in told["checks"]] == CHECKS
+    for check in told["checks"]:
+        assert list(check) == ["name", "status", "message", "advice"]
+        assert (check["status"], check["advice"]) == ("ok", "")
+    text = doctor(env={"REDIS_URL": key})
+    for check in told["checks"]:
+        if not check["name"].startswith("feed"):  # its age changes
+            assert text.checks[check["name"]] == ("ok", check["message"])
+    assert text.settings == {row["name"]: (row["value"], row["source"]) for row in told["settings"]}
+    assert SECRET not in done.stdout
+
+
+def test_the_failures_alone_as_text_and_as_json(scrapy, doctor, feed):
+    broken = {
+        "REDIS_URL": f"redis://:{SECRET}@127.0.0.1:{free_port()}/0",
+        "MISO_API_URL": f"http://127.0.0.1:{free_port()}/api?key={SECRET}",
+    }
+    every = doctor(env=broken)
+    assert [*every.fixes] == ["feed", "registry"]
+    text = scrapy("doctor", "--failures", env=broken)
+    assert (text.returncode, text.stderr) == (1, "")
+    assert text.stdout.splitlines() == [
+        line
+        for name, fix in every.fixes.items()
+        for line in (f"{name:15}FAIL  {every.checks[name][1]}", f"{'':15}fix:  {fix}")
+    ]
+    program = scrapy("doctor", "--json", "--failures", env=broken)
+    assert (program.returncode, program.stderr) == (1, "")
+    assert json.loads(program.stdout) == {
+        "ok": False,
+        "checks": [
+            {"name": name, "status": "failed", "message": every.checks[name][1], "advice": fix}
+            for name, fix in every.fixes.items()
+        ],
+    }
+    assert SECRET not in text.stdout + program.stdout
+
+
+def test_without_a_failure_there_is_nothing_to_print(scrapy, valkey):
+    outbox = "dev:miso_realtime_total_load:outbox"
+    valkey.client.hset(outbox, "realtime_total_load_20251205_120000.json", "{}")
+    env = {"REDIS_URL": valkey.url}
+    done = scrapy("doctor", "--failures", env=env)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = scrapy("doctor", "--failures", "--json", env=env)
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"ok": True, "checks": []})
+    done = scrapy("doctor", "--json", env=env)  # what is owed is no failure
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["ok"]) == (0, True)
+    assert [check["name"] for check in told["checks"] if check["status"] == "note"] == ["registry"]
+
+
+# --- Usage --------------------------------------------------------------------------------------
 
 
 def test_wrong_usage(scrapy, feed):

@@ -3,6 +3,8 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.support.scripted_server import Scripted
 from tests.support.servers import free_port
 
@@ -65,3 +67,25 @@ def test_they_can_be_switched_off(crawl, feed):
     feed.set(clock=hours_ago(3))
     run = crawl(env={**FRESH, **ANY_DAY, "SPIDERMON_ENABLED": "0"})
     assert (run.status, run.monitors) == (0, {})
+
+
+SUITE = """
+from spidermon import Monitor, MonitorSuite
+
+class Mine(Monitor):
+    def test_it(self):
+        self.fail(f"{self.data.stats['miso/stored']} stored, and one more is wanted")
+
+class MySuite(MonitorSuite):
+    monitors = [Mine]
+"""
+
+
+@pytest.mark.parametrize(
+    "when", ["SPIDERMON_SPIDER_CLOSE_MONITORS", "SPIDERMON_ENGINE_STOP_MONITORS"]
+)
+def test_monitors_of_the_user_s_own_run_in_a_good_run_too(crawl, feed, tmp_path, when):
+    (tmp_path / "mine.py").write_text(SUITE)
+    run = crawl(env={when: "mine.MySuite", "PYTHONPATH": str(tmp_path)})
+    assert (run.status, run.outcomes) == (0, {"stored": 1})
+    assert run.monitors == {"test_it": "1 stored, and one more is wanted"}

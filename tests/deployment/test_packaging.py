@@ -333,6 +333,7 @@ VARIABLES = {
     "MISO_STALE_AFTER": "20",
     "MISO_MAX_503": "8",
     "METRICS_INTERVAL": "17",
+    "STATS_DUMP": "1",
     "LOG_LEVEL": "WARNING",
     "LOG_FORMAT": "json",
 }

@@ -39,7 +39,13 @@ def started(clone, feed):
         return subprocess.Popen(
             ["/bin/sh", "-c", command.replace(CLONE, str(clone))],
             cwd="/",
-            env={"HOME": str(clone), "PATH": "/usr/bin:/bin", "MISO_API_URL": feed.url, **settings},
+            env={
+                "HOME": str(clone),
+                "PATH": "/usr/bin:/bin",
+                "MISO_API_URL": feed.url,
+                "STATS_DUMP": "1",
+                **settings,
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

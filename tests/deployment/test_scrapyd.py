@@ -65,6 +65,7 @@ class Node:
         clean.pop("PYTHONPATH", None)
         self.env = {
             **clean,
+            "STATS_DUMP": "1",
             "HOME": str(home),
             "XDG_CONFIG_HOME": str(home),
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -158,12 +159,15 @@ def test_a_deploy_leaves_the_clone_clean(nodes, clone):
 def test_the_job_of_the_page_files_its_range(nodes, feed):
     feed.set(clock=CLOCK, advance=5)
     fields = [tuple(word.split("=", 1)) for word in shlex.split(CURL) if "=" in word]
-    settings = {"MISO_API_URL": feed.url, "MISO_MIN_INTERVAL": 0}
+    settings = {"MISO_API_URL": feed.url, "MISO_MIN_INTERVAL": 0, "LOG_LEVEL": "DEBUG"}
     run = nodes[0].finished(nodes[0].post(fields, settings))
     assert (run.status, run.outcomes) == (0, {"stored": 3}), run.log + nodes[0].log
     assert f"miso_scrapy/{VERSION} " in run.log
     assert " INFO: 3 candidates: 3 stored; " in run.log
     assert "'RETRY_TIMES': '5'" in run.log
+    times = re.findall(r"^(\d{4}-\S+ \S+) \[", run.log, re.MULTILINE)
+    assert "Scrapy 2." in run.log.splitlines()[0]
+    assert all(time.endswith("Z") for time in times), times
     # The default MISO_DATA_DIR lies where Scrapyd was started.
     assert len(list(nodes[0].home.glob("data/sourcing/**/*.json.gz"))) == 3
 
