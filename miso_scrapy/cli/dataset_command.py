@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from datetime import date
+from datetime import UTC, date, datetime
 from importlib.util import find_spec
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from miso_scrapy.connections.open import open_store
 from miso_scrapy.dataset.days import DayFiles, DayRange, days
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.workers import ClusterUnavailable
+from miso_scrapy.feed.market_day import market_day
 from miso_scrapy.logs.terminal import bar_size
 from miso_scrapy.options import Options
 from miso_scrapy.store import Store, StoreUnavailable
@@ -45,20 +47,29 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
         parser.add_argument(
             "--end",
             metavar="DAY",
-            help="market day to stop before (default: after the archive's last)",
+            help="market day to stop before (default: after today; without --start, the archive's last)",
+        )
+        parser.add_argument(
+            "--last", metavar="N", help="the last N market days, today included, instead of a range"
+        )
+        parser.add_argument(
+            "--dask",
+            metavar="ADDRESS",
+            help="scheduler of a Dask cluster to work on, e.g. tcp://scheduler:8786",
         )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Run the command on the days of the range; report an error in one line."""
         assert self.settings is not None
         try:
-            wanted = self._wanted(opts)
+            today = market_day(datetime.now(UTC))
+            wanted = self._wanted(opts, today)
             options = Options.from_settings(self.settings)
         except ValueError as error:
             usage_error(self.name, error)
         try:
             store = open_store(self.settings, options, to_write=False)
-            if found := days(store, wanted):
+            if found := days(store, wanted.until(today)):
                 self.kind = archive_kind(store)
                 self.work(store, found, wanted, opts)
             else:
@@ -82,12 +93,17 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
         """Process the days *found* in the range *wanted*."""
         raise NotImplementedError
 
-    def _wanted(self, opts: argparse.Namespace) -> DayRange:
-        if missing := [package for package in self.needs if find_spec(package) is None]:
+    def _wanted(self, opts: argparse.Namespace, today: date) -> DayRange:
+        needs = (*self.needs, "distributed") if opts.dask else self.needs
+        if missing := [package for package in needs if find_spec(package) is None]:
             raise ValueError(
                 f"{missing[0]} is not installed: pip install -r requirements-dataset.txt"
             )
         self.check(opts)
+        if opts.last is not None:
+            if opts.start or opts.end:
+                raise ValueError("--last is a range of its own: leave out --start and --end")
+            return DayRange.last(_number("--last", opts.last), today)
         wanted = DayRange(_day("--start", opts.start), _day("--end", opts.end))
         if wanted.start and wanted.end and wanted.end <= wanted.start:
             raise ValueError(
@@ -125,3 +141,9 @@ def _day(option: str, text: str | None) -> date | None:
         return date.fromisoformat(text) if text else None
     except ValueError:
         raise ValueError(f"{option} {text!r} must be a date, such as 2025-12-05") from None
+
+
+def _number(option: str, text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,4}", text):
+        raise ValueError(f"{option} {text!r} must be a number of days, such as 7")
+    return int(text)

@@ -43,7 +43,7 @@ class Command(DatasetCommand):
         every = with_empty_days(found, wanted, market_day(now))
         faults = Faults()
         audits = []
-        with workers(len(found)) as spread:
+        with workers(len(found), opts.dask) as spread:
             for done, wrong in progress(spread(partial(_audited, store, now), every), len(every)):
                 audits.append(done)
                 faults.add(wrong)

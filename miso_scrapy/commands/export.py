@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from datetime import date
-from importlib.util import find_spec
 from pathlib import Path
 
 from miso_scrapy.archive.identity import Kind
@@ -27,16 +26,11 @@ class Command(DatasetCommand):
         return "Write the archive as Parquet tables, or as CSV"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Add the options for target, format and Dask cluster."""
+        """Add the options for target and format."""
         parser.add_argument(
             "-o", "--output", metavar="PATH", help="directory of the tables; or the CSV file"
         )
         parser.add_argument("--format", choices=("parquet", "csv"), default="parquet")
-        parser.add_argument(
-            "--dask",
-            metavar="ADDRESS",
-            help="scheduler of a Dask cluster to work on, e.g. tcp://scheduler:8786",
-        )
         super().add_options(parser)
 
     def check(self, opts: argparse.Namespace) -> None:
@@ -48,10 +42,6 @@ class Command(DatasetCommand):
             raise ValueError(f"-o {target} must be a directory for the tables")
         if opts.format == "csv" and target.exists() and not target.is_file():
             raise ValueError(f"-o {target} must be a file for --format csv")
-        if opts.dask and find_spec("distributed") is None:
-            raise ValueError(
-                "distributed is not installed: pip install -r requirements-dataset.txt"
-            )
 
     def work(
         self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace

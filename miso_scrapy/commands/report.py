@@ -54,7 +54,7 @@ class Command(DatasetCommand):
         every = with_empty_days(found, wanted, market_day(now))
         faults = Faults()
         days, audits = [], []
-        with workers(len(found)) as spread:
+        with workers(len(found), opts.dask) as spread:
             for day, audited, wrong in progress(
                 spread(partial(_day, store, now), every), len(every)
             ):

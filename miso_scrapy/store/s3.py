@@ -201,11 +201,14 @@ class S3Store:
             finally:
                 threads.shutdown(cancel_futures=True)
 
-    def entries(self, prefix: str) -> Iterator[Entry]:
+    def entries(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
         """Yield the objects below *prefix*, in order. Needs ``s3:ListBucket``."""
         pages = self.client.get_paginator("list_objects_v2")
+        place = {"Bucket": self.bucket, "Prefix": f"{prefix}/"}
+        if after:
+            place["StartAfter"] = after
         try:
-            for page in pages.paginate(Bucket=self.bucket, Prefix=f"{prefix}/"):
+            for page in pages.paginate(**place):
                 for entry in page.get("Contents", ()):
                     yield Entry(entry["Key"], entry["ETag"].strip('"'))
         except (ClientError, BotoCoreError) as error:

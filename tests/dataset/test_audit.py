@@ -144,7 +144,7 @@ def audited(root, now, clocks=(), day="2026-11-01"):
     wanted = date.fromisoformat(day)
     store = DirectoryStore(root)
     found = days(store, DayRange(wanted, wanted + timedelta(days=1)))
-    return audit(read(store, found[0] if found else DayFiles(wanted, [], "")), now)
+    return audit(read(store, found[0] if found else DayFiles(wanted)), now)
 
 
 @pytest.mark.parametrize(
