@@ -48,8 +48,8 @@ class DayFiles:
         keys = []
         for utc_day, clocks in zip((self.day, self.day + _DAY), self.clocks, strict=False):
             before, after = key_of(f"{DATA_TYPE}_{utc_day:%Y%m%d}_HHMMSS.json").split("HHMMSS")
-            for at in range(0, len(clocks), _CLOCK_SIZE):
-                keys.append(f"{before}{clocks[at : at + _CLOCK_SIZE]}{after}")
+            starts = range(0, len(clocks), _CLOCK_SIZE)
+            keys += [f"{before}{clocks[at : at + _CLOCK_SIZE]}{after}" for at in starts]
         return keys
 
 

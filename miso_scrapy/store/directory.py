@@ -145,7 +145,7 @@ def _below(root: str, prefix: str, after: str) -> Iterator[Entry]:
     except FileNotFoundError:
         return
     try:
-        for name in sorted(os.listdir(directory)):
+        for name in sorted(os.listdir(directory)):  # noqa: PTH208 - Path takes no descriptor
             key = f"{prefix}/{name}"
             if name[0] == "." or (key <= after and not after.startswith(f"{key}/")):
                 continue

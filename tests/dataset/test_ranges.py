@@ -1,7 +1,7 @@
 """--start, --end and --last of `scrapy export`, `audit` and `report`, and what they list."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
@@ -84,8 +84,8 @@ def test_the_last_days_are_shown_whether_they_have_files_or_not(tmp_path, scrapy
 def test_a_range_that_is_not_clear_is_a_usage_error_of_one_line(tmp_path, scrapy, command, today):
     samples.file(tmp_path / "data", today, "00:00", {"00:00": 1})
     for args in (
-        "--last 0", "--last -1", "--last week", "--last 1.5", "--last 1000000", "--last 7 --start 2026-01-01",
-        "--last 7 --end 2026-01-01",
+        "--last 0", "--last -1", "--last week", "--last 1.5", "--last 1000000",
+        "--last 7 --start 2026-01-01", "--last 7 --end 2026-01-01",
     ):  # fmt: skip
         done = scrapy(*command.split(), *args.split())
         assert (done.returncode, done.stdout) == (2, "")
