@@ -10,8 +10,6 @@ from scrapy.commands.check import Command as CheckCommand
 
 from miso_scrapy.cli.usage import StrictUsage
 from miso_scrapy.commands.crawl import check_run
-from miso_scrapy.downloadermiddlewares import feed_access
-from miso_scrapy.spiders.miso_rtload import MisoRtloadSpider
 
 MASK_SECRETS = "miso_scrapy.extensions.mask_secrets.MaskSecrets"
 
@@ -28,7 +26,7 @@ class Command(StrictUsage, CheckCommand):
         """Refuse wrong arguments and settings before anything is started."""
         super().process_options(args, opts)
         assert self.settings is not None
-        for name in args or [MisoRtloadSpider.name]:
+        for name in args or ["miso_rtload"]:
             check_run(self.name, self.settings, name, opts.spargs)
         # Nothing is claimed or filed: the only component of this project that is needed masks secrets.
         for setting in ("EXTENSIONS", "SPIDER_MIDDLEWARES"):
@@ -41,6 +39,8 @@ class Command(StrictUsage, CheckCommand):
         """Check the contracts."""
         assert self.settings is not None
         if not self.settings.getbool("LOG_ENABLED"):
+            from miso_scrapy.downloadermiddlewares import feed_access  # imports Twisted's HTTP client
+
             handler = logging.StreamHandler()
             handler.setLevel(logging.INFO)
             logging.getLogger(feed_access.__name__).addHandler(handler)

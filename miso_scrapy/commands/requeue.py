@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from miso_scrapy.cli.usage import StrictUsage
 from miso_scrapy.commands.crawl import Command as CrawlCommand
-from miso_scrapy.spiders.miso_requeue import MisoRequeueSpider
 
 
 class Command(CrawlCommand):
@@ -26,4 +25,4 @@ class Command(CrawlCommand):
 
     def spider(self, args: list[str]) -> str:
         """Return the name of the spider to run."""
-        return MisoRequeueSpider.name
+        return "miso_requeue"
