@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 
-from benchmarks import archives, crawls
+from benchmarks import archives, crawls, objects
 from benchmarks.table import kept, markdown, publish
 
 ROWS = {
@@ -20,6 +20,8 @@ ROWS = {
     5: crawls.row_5,
     6: archives.row_6,
     7: archives.row_7,
+    20: objects.row_20,
+    21: objects.row_21,
 }
 # The rows with reliable figures on a busy machine: they measure no wall time and no year of files.
 SMALL = (1, 2, 4, 5)

@@ -56,7 +56,7 @@ class Bucket:
         self._delay = delay
         self._kept: dict[str, bytes] = {}
         if archive:
-            for path in archive.rglob("*.*"):
+            for path in archive.rglob("*.json*"):
                 self._kept[f"/archive/{path.relative_to(archive)}"] = path.read_bytes()
 
     async def answer(self, request: web.Request) -> web.Response:

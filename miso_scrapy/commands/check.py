@@ -39,7 +39,7 @@ class Command(StrictUsage, CheckCommand):
         """Check the contracts."""
         assert self.settings is not None
         if not self.settings.getbool("LOG_ENABLED"):
-            from miso_scrapy.downloadermiddlewares import feed_access  # imports Twisted's HTTP client
+            from miso_scrapy.downloadermiddlewares import feed_access  # a slow import
 
             handler = logging.StreamHandler()
             handler.setLevel(logging.INFO)

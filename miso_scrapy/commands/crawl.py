@@ -23,7 +23,7 @@ _ARGUMENTS = {
 
 def check_run(command: str, settings: BaseSettings, name: str, spargs: dict[str, str]) -> None:
     """End with a usage error unless the spider *name* can run with *settings* and *spargs*."""
-    from miso_scrapy.notifications.kafka import security_options  # imports redis, which takes a while
+    from miso_scrapy.notifications.kafka import security_options  # a slow import: redis
 
     try:
         spidercls = get_spider_loader(settings).load(name)
