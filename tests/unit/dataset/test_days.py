@@ -1,7 +1,7 @@
 """Which files the listing finds for each market day, and in how much memory."""
 
 import tracemalloc
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
