@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from itertools import groupby, zip_longest
 
-from benchmarks import archives, crawls, exported
+from benchmarks import archives, crawls, exported, objects
 from benchmarks.table import kept, markdown, publish
 
 ROWS = {
@@ -22,6 +22,8 @@ ROWS = {
     5: crawls.row_5,
     6: archives.row_6,
     7: archives.row_7,
+    20: objects.row_20,
+    21: objects.row_21,
     22: exported.row_22,
 }
 # The rows with reliable figures on a busy machine: they measure no wall time and no year of files.

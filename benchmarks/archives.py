@@ -32,10 +32,10 @@ class Archive:
         """The number of files."""
         return self.days * _DAY
 
-    def scrapy(self, *arguments: str | Path) -> Cost:
-        """Run one of the project's commands on this archive."""
+    def scrapy(self, *arguments: str | Path, **settings: str) -> Cost:
+        """Run one of the project's commands on this archive, unless *settings* name another."""
         with tempfile.TemporaryDirectory() as directory:
-            env = {**servers.PROJECT, "MISO_DATA_DIR": str(self.root)}
+            env = {**servers.PROJECT, "MISO_DATA_DIR": str(self.root), **settings}
             return run([servers.BIN / "scrapy", *arguments], env, Path(directory))[0]
 
     def peer(self, name: str, *arguments: str) -> Cost:
@@ -51,8 +51,8 @@ class Archive:
 
 
 @contextlib.contextmanager
-def year(days: int) -> Iterator[Archive]:
-    """Yield a simulated archive of a year, or of fewer *days*."""
+def simulated(days: int) -> Iterator[Archive]:
+    """Write a simulated archive of *days* market days, and yield it."""
     with tempfile.TemporaryDirectory() as directory:
         archive = Archive(Path(directory), days)
         end = FIRST + timedelta(days=days)
@@ -63,7 +63,7 @@ def year(days: int) -> Iterator[Archive]:
 def row_6(*, small: bool) -> list[Line]:
     """Measure an export against gunzip and parsing alone, and a pandas loop against the export."""
     month = 3 if small else 31
-    with year(14 if small else 365) as archive, tempfile.TemporaryDirectory() as directory:
+    with simulated(14 if small else 365) as archive, tempfile.TemporaryDirectory() as directory:
         again: list[Cost] = []
         numbers = iter(range(99))
 
@@ -132,7 +132,7 @@ def row_6(*, small: bool) -> list[Line]:
 
 def row_7(*, small: bool) -> list[Line]:
     """Measure the CPU of an audit and of a reindex, against gunzip and parsing alone."""
-    with year(14 if small else 365) as archive:
+    with simulated(14 if small else 365) as archive:
         cost = interleaved(
             1 if small else 3,
             {

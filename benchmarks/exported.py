@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmarks import servers
-from benchmarks.archives import FIRST, year
+from benchmarks.archives import FIRST, simulated
 from benchmarks.measure import interleaved, run
 from benchmarks.peers import PEERS
 from benchmarks.table import Line
@@ -17,7 +17,7 @@ from benchmarks.table import Line
 def row_22(*, small: bool) -> list[Line]:
     """Measure an audit, a report and a Python call on tables, against DuckDB and Polars."""
     runs = 1 if small else 5
-    with year(14 if small else 365) as archive, tempfile.TemporaryDirectory() as directory:
+    with simulated(14 if small else 365) as archive, tempfile.TemporaryDirectory() as directory:
         tables = Path(directory) / "tables"
         archive.scrapy("export", "-o", tables)
         cost = interleaved(

@@ -56,8 +56,8 @@ def feed(*faults: str) -> Iterator[Feed]:
 
 
 @contextlib.contextmanager
-def s3() -> Iterator[Fresh]:
-    """Start an S3 server; yield a function that names a new bucket."""
+def s3(*options: str | Path) -> Iterator[Fresh]:
+    """Start an S3 server with *options*; yield a function that names a new bucket."""
     port = free_port()
 
     def fresh() -> dict[str, str]:
@@ -70,7 +70,8 @@ def s3() -> Iterator[Fresh]:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    with _process([sys.executable, "-m", "benchmarks.bucket", str(port)], port, CLEAN):
+    command = [sys.executable, "-m", "benchmarks.bucket", str(port), *options]
+    with _process(command, port, CLEAN):
         yield fresh
 
 

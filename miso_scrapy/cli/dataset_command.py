@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from datetime import date
+from datetime import UTC, date, datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,6 +20,7 @@ from miso_scrapy.connections.open import open_store
 from miso_scrapy.dataset.days import DayFiles, DayRange, days
 from miso_scrapy.dataset.faults import Faults, WrongTables
 from miso_scrapy.dataset.workers import ClusterUnavailable, workers
+from miso_scrapy.feed.market_day import market_day
 from miso_scrapy.logs.terminal import bar_size
 from miso_scrapy.options import Options
 from miso_scrapy.store import Store, StoreUnavailable
@@ -26,7 +28,7 @@ from miso_scrapy.store.location import Location
 
 if TYPE_CHECKING:
     from miso_scrapy.dataset.export import Exported
-    from miso_scrapy.dataset.exported import Entry, ExportedTables
+    from miso_scrapy.dataset.exported import ExportedTables, Manifest
 
 T = TypeVar("T")
 
@@ -50,7 +52,10 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
         parser.add_argument(
             "--end",
             metavar="DAY",
-            help="market day to stop before (default: after the archive's last)",
+            help="market day to stop before (default: after today; without --start, the archive's last)",
+        )
+        parser.add_argument(
+            "--last", metavar="N", help="the last N market days, today included, instead of a range"
         )
         parser.add_argument(
             "--dask",
@@ -77,26 +82,30 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
         """Run the command on the days of the range; report an error in one line."""
         assert self.settings is not None
         try:
-            wanted = self._wanted(opts)
+            today = market_day(datetime.now(UTC))
+            wanted = self._wanted(opts, today)
             options = Options.from_settings(self.settings)
         except ValueError as error:
             usage_error(self.name, error)
         try:
             store = open_store(self.settings, options, to_write=False)
-            if found := days(store, wanted):
+            found = days(store, wanted.until(today))
+            if found or self.tables(opts):
                 self.kind = archive_kind(store)
                 self.work(store, found, wanted, opts)
             else:
-                where = f"{store.locate(ROOT)} {wanted}".rstrip()
-                self.fail(
-                    f"no snapshots in {where}: collect some, or check the settings and the range"
-                )
+                self.fail_without_snapshots(store, wanted)
         except (StoreUnavailable, ClusterUnavailable, WrongTables) as error:
             self.fail(str(error))
         except BrokenProcessPool:
             self.fail("a worker process was killed, perhaps for lack of memory: run it again")
         except KeyboardInterrupt:
             self.exitcode = 130  # as a shell reports Ctrl-C
+
+    def fail_without_snapshots(self, store: Store, wanted: DayRange) -> None:
+        """Say that there is no snapshot in the range *wanted*."""
+        where = f"{store.locate(ROOT)} {wanted}".rstrip()
+        self.fail(f"no snapshots in {where}: collect some, or check the settings and the range")
 
     def check(self, opts: argparse.Namespace) -> None:
         """Check *opts*. Raises ValueError."""
@@ -109,11 +118,11 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
 
     def export(
         self, store: Store, found: list[DayFiles], target: Location, name: str, dask: str | None
-    ) -> tuple[ExportedTables, dict[date, Entry], list[Exported]]:
+    ) -> tuple[ExportedTables, Manifest, list[Exported]]:
         """Bring the tables at *target*, the value of *name*, up to date for the days *found*.
 
-        Return the tables, the entry of each day in their manifest, and the result of each day that was
-        not up to date. Raises StoreUnavailable and WrongTables.
+        Return the tables, their manifest, and the result of each day that was not up to date. Raises
+        StoreUnavailable and WrongTables.
         """
         from miso_scrapy.dataset.export import Update
         from miso_scrapy.dataset.exported import ExportedTables
@@ -124,21 +133,23 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
         update = Update.prepare(store, tables, found, self.kind)
         with workers(len(update.todo), dask) as spread:
             results = list(progress(update.run(spread), len(update.todo)))
-        entries = update.manifest.days
-        return tables, {files.day: entries[files.day] for files in found}, results
+        return tables, update.manifest, results
 
-    def _wanted(self, opts: argparse.Namespace) -> DayRange:
-        if missing := [package for package in self.needs if find_spec(package) is None]:
+    def _wanted(self, opts: argparse.Namespace, today: date) -> DayRange:
+        needs = list(self.needs)
+        if opts.dask:
+            needs.append("distributed")
+        if self.tables(opts):
+            needs.append("pyarrow")
+        if missing := [package for package in needs if find_spec(package) is None]:
             raise ValueError(
                 f"{missing[0]} is not installed: pip install -r requirements-dataset.txt"
             )
-        if opts.dask and find_spec("distributed") is None:
-            raise ValueError(
-                "distributed is not installed: pip install -r requirements-dataset.txt"
-            )
-        if self.tables(opts) and find_spec("pyarrow") is None:
-            raise ValueError("pyarrow is not installed: pip install -r requirements-dataset.txt")
         self.check(opts)
+        if opts.last is not None:
+            if opts.start or opts.end:
+                raise ValueError("--last is a range of its own: leave out --start and --end")
+            return DayRange.last(_number("--last", opts.last), today)
         wanted = DayRange(_day("--start", opts.start), _day("--end", opts.end))
         if wanted.start and wanted.end and wanted.end <= wanted.start:
             raise ValueError(
@@ -179,3 +190,9 @@ def _day(option: str, text: str | None) -> date | None:
         return date.fromisoformat(text) if text else None
     except ValueError:
         raise ValueError(f"{option} {text!r} must be a date, such as 2025-12-05") from None
+
+
+def _number(option: str, text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,4}", text):
+        raise ValueError(f"{option} {text!r} must be a number of days, such as 7")
+    return int(text)

@@ -51,15 +51,20 @@ class Command(DatasetCommand):
     ) -> None:
         """Audit the days, including those without files."""
         now = datetime.now(UTC)
-        every = with_empty_days(found, wanted, market_day(now))
         if location := self.tables(opts):
-            _, entries, _ = self.export(store, found, location, "--tables", opts.dask)
+            _, manifest, _ = self.export(store, found, location, "--tables", opts.dask)
+            entries = manifest.within(wanted)
+            if not entries:
+                self.fail_without_snapshots(store, wanted)
+                return
+            every = with_empty_days(list(map(DayFiles, entries)), wanted, market_day(now))
             known = [
-                entries[files.day].facts if files.keys else facts(MarketDay(files.day))
+                entries[files.day].facts if files.day in entries else facts(MarketDay(files.day))
                 for files in every
             ]
             faults = [entry.faults for entry in entries.values()]
         else:
+            every = with_empty_days(found, wanted, market_day(now))
             with workers(len(found), opts.dask) as spread:
                 read_days = list(progress(spread(partial(_read, store), every), len(every)))
             known, faults = [list(each) for each in zip(*read_days, strict=True)]

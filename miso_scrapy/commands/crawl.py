@@ -10,7 +10,6 @@ from scrapy.settings import BaseSettings
 from scrapy.spiderloader import get_spider_loader
 
 from miso_scrapy.cli.usage import StrictUsage, usage_error
-from miso_scrapy.notifications.kafka import security_options
 from miso_scrapy.options import Options
 from miso_scrapy.stats import exit_status
 
@@ -25,6 +24,8 @@ _ARGUMENTS = {
 
 def check_run(command: str, settings: BaseSettings, name: str, spargs: dict[str, str]) -> None:
     """End with a usage error unless the spider *name* can run with *settings* and *spargs*."""
+    from miso_scrapy.notifications.kafka import security_options  # a slow import: redis
+
     try:
         spidercls = get_spider_loader(settings).load(name)
     except KeyError:

@@ -72,7 +72,8 @@ class Command(DatasetCommand):
     def _parquet(
         self, store: Store, found: list[DayFiles], target: Location, dask: str | None
     ) -> None:
-        _, days, results = self.export(store, found, target, "-o", dask)
+        _, manifest, results = self.export(store, found, target, "-o", dask)
+        days = {files.day: manifest.days[files.day] for files in found}
         written = {done.day: done.snapshots for done in results if done.written}
         knew_more = [done for done in results if days[done.day].knew_more]
         kept = [done.day for done in knew_more if not done.written]

@@ -17,7 +17,6 @@ from miso_scrapy.cli.usage import StrictUsage, usage_error
 from miso_scrapy.connections.binding import rebind
 from miso_scrapy.connections.open import open_registry, open_store
 from miso_scrapy.logs.terminal import bar_size
-from miso_scrapy.notifications.kafka import message_of
 from miso_scrapy.options import Options
 from miso_scrapy.store import Store, StoreUnavailable
 from miso_scrapy.text.wording import count
@@ -62,6 +61,8 @@ class Command(StrictUsage, ScrapyCommand):
 
 async def _reindex(store: Store, options: Options, *, announce: bool) -> int:
     from tqdm import tqdm
+
+    from miso_scrapy.notifications.kafka import message_of  # imports redis, which takes a while
 
     unreadable = registered = kept = 0
     async with open_registry(options) as registry:

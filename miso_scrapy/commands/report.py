@@ -50,12 +50,17 @@ class Command(DatasetCommand):
 
         now = datetime.now(UTC)
         path = Path(opts.output).absolute()
-        every = with_empty_days(found, wanted, market_day(now))
         if location := self.tables(opts):
-            tables, entries, _ = self.export(store, found, location, "--tables", opts.dask)
+            tables, manifest, _ = self.export(store, found, location, "--tables", opts.dask)
+            entries = manifest.within(wanted)
+            if not entries:
+                self.fail_without_snapshots(store, wanted)
+                return
+            every = with_empty_days(list(map(DayFiles, entries)), wanted, market_day(now))
             days = tables.market_days([files.day for files in every])
             faults = [entry.faults for entry in entries.values()]
         else:
+            every = with_empty_days(found, wanted, market_day(now))
             with workers(len(found), opts.dask) as spread:
                 done = list(progress(spread(partial(read, store), every), len(every)))
             days = [each.market_day for each in done]

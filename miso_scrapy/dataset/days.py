@@ -1,35 +1,56 @@
-"""Find the files of each market day in the archive, and read them."""
+"""Find the files of each market day in the archive."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from itertools import chain, groupby, takewhile
+from operator import itemgetter
 
-from miso_scrapy.archive.document import ROOT
+from miso_scrapy.archive.document import DATA_TYPE, ROOT, key_of
 from miso_scrapy.feed.coverage import TOLERANCE
 from miso_scrapy.feed.market_day import EST
 from miso_scrapy.store import Entry, Store
 
 _DAY = timedelta(days=1)
+_DATE = slice(len(f"{ROOT}/"), len(f"{ROOT}/YYYY/MM/DD"))
+_CLOCK = slice(-len("HHMMSS.json.gz"), -len(".json.gz"))
+_CLOCK_SIZE = len("HHMMSS")
 _FILED = re.compile(
     rf"{ROOT}/([1-8]\d{{3}})/(\d\d)/(\d\d)/"
-    r"realtime_total_load_(\1\2\3)_((?:[01]\d|2[0-3])[0-5]\d[0-5]\d)\.json\.gz",
+    rf"{DATA_TYPE}_\1\2\3_(?:[01]\d|2[0-3])[0-5]\d[0-5]\d\.json\.gz",
     re.ASCII,
 )
 
 
 @dataclass(frozen=True)
 class DayFiles:
-    """The files that may hold snapshots of the market day *day*, in the order of their candidates."""
+    """The files that may hold snapshots of the market day *day*.
+
+    It is small, because an archive of ten years has 3,653 of them, with a million files.
+    """
 
     day: date
-    keys: list[str]
-    version: str
+    clocks: Sequence[str] = ()
+    """The files' clock times on the UTC dates *day* and *day* + 1: HHMMSS, one after the other."""
+    version: str = ""
     """A hash of the files' names and versions: it changes when a file is added, removed or changed."""
+
+    def __len__(self) -> int:
+        return sum(map(len, self.clocks)) // _CLOCK_SIZE
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the files, in the order of their candidates."""
+        keys = []
+        for utc_day, clocks in zip((self.day, self.day + _DAY), self.clocks, strict=False):
+            before, after = key_of(f"{DATA_TYPE}_{utc_day:%Y%m%d}_HHMMSS.json").split("HHMMSS")
+            starts = range(0, len(clocks), _CLOCK_SIZE)
+            keys += [f"{before}{clocks[at : at + _CLOCK_SIZE]}{after}" for at in starts]
+        return keys
 
 
 @dataclass(frozen=True)
@@ -41,6 +62,17 @@ class DayRange:
 
     start: date | None = None
     end: date | None = None
+
+    @classmethod
+    def last(cls, number: int, today: date) -> DayRange:
+        """Return the last *number* days up to *today*, which is included."""
+        return cls(today - (number - 1) * _DAY, today + _DAY)
+
+    def until(self, today: date) -> DayRange:
+        """Return this range; if it has a start and no end, *today* is its last day."""
+        if self.end is None and self.start is not None and self.start <= today:
+            return DayRange(self.start, today + _DAY)
+        return self
 
     def __contains__(self, day: date) -> bool:
         return (self.start is None or self.start <= day) and (self.end is None or day < self.end)
@@ -54,24 +86,16 @@ class DayRange:
 def days(store: Store, wanted: DayRange) -> list[DayFiles]:
     """Return those of the *wanted* market days that have files, in order.
 
-    This lists file names only. For a range with both ends, it lists only the names that may belong to
-    it. Raises StoreUnavailable.
+    This lists file names only, and only those that may belong to *wanted*. It holds the names of one
+    day at a time. Raises StoreUnavailable.
     """
-    found: dict[date, tuple[list[Entry], list[Entry], list[Entry]]] = {}
-    for prefix in _prefixes(wanted):
-        for entry in store.entries(prefix):
-            if not (match := _FILED.fullmatch(entry.key)) or not (utc_day := _date(match[4])):
-                continue
-            old, either, new = found.get(utc_day) or found.setdefault(utc_day, ([], [], []))
-            clock = match[5]
-            (old if clock < _EARLY else either if clock < _LATE else new).append(entry)
-    none: tuple[list[Entry], ...] = ([], [], [])
     files = []
-    for day in sorted(found.keys() | {utc_day - _DAY for utc_day in found}):
-        _, early, own = found.get(day, none)
-        rest, late, _ = found.get(day + _DAY, none)
-        if day in wanted and (entries := early + own + rest + late):
-            files.append(DayFiles(day, [entry.key for entry in entries], _version(entries)))
+    for day, parts in groupby(_parts(_filed(store, wanted)), key=itemgetter(0)):
+        lists = {number: entries for _, number, entries in parts}
+        if day in wanted and any(lists.values()):
+            both = [lists.get(number, []) for number in (0, 1)]
+            clocks = tuple("".join(entry.key[_CLOCK] for entry in part) for part in both)
+            files.append(DayFiles(day, clocks, _version(chain(*both))))
     return files
 
 
@@ -87,33 +111,45 @@ def with_empty_days(found: list[DayFiles], wanted: DayRange, today: date) -> lis
     if wanted.end:
         last = max(last, min(wanted.end - _DAY, today))
     every = [first + number * _DAY for number in range((last - first).days + 1)]
-    return [by_day.get(day) or DayFiles(day, [], "") for day in every]
+    return [by_day.get(day) or DayFiles(day) for day in every]
 
 
-@cache
-def _date(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
+def _filed(store: Store, wanted: DayRange) -> Iterator[Entry]:
+    """Yield the files of the archive whose candidates may be of *wanted*, in their order."""
+    # Keys that begin with another character than a digit come after all dates.
+    first = _before(wanted.start, _EARLY) if wanted.start else ROOT
+    end = _before(wanted.end, _LATE) if wanted.end else f"{ROOT}/:"
+    listed = takewhile(lambda entry: entry.key < end, store.entries(ROOT, after=first))
+    return (entry for entry in listed if _FILED.fullmatch(entry.key))
 
 
-def _prefixes(wanted: DayRange) -> Iterable[str]:
-    """Return the key prefixes to list. A market day overlaps two UTC days."""
-    if wanted.start is None or wanted.end is None:
-        return [ROOT]
-    number = (wanted.end - wanted.start).days + 1
-    by = "%Y/%m/%d" if number <= 31 else "%Y/%m"  # each prefix costs at least one request to S3
-    every = (wanted.start + count * _DAY for count in range(number))
-    return dict.fromkeys(f"{ROOT}/{day:{by}}" for day in every)
+def _parts(filed: Iterable[Entry]) -> Iterator[tuple[date, int, list[Entry]]]:
+    """Yield the files of each UTC date twice: for the market day that ends on it, and that begins.
+
+    Each is a market day, the index in DayFiles.clocks, and the files.
+    """
+    for written, group in groupby(filed, key=lambda entry: entry.key[_DATE]):
+        try:
+            utc_day = date.fromisoformat(written.replace("/", "-"))
+        except ValueError:
+            continue
+        entries = list(group)
+        yield utc_day - _DAY, 1, [entry for entry in entries if entry.key[_CLOCK] < _LATE]
+        yield utc_day, 0, [entry for entry in entries if entry.key[_CLOCK] >= _EARLY]
 
 
 _MIDNIGHT = datetime.combine(date(2000, 1, 1), time(), EST).astimezone(UTC)
-# Within a UTC day, a file with a candidate before _EARLY belongs to the old market day, and from _LATE
+# Within a UTC date, a file with a candidate before _EARLY belongs to the old market day, and from _LATE
 # on to the new one. Between the two it may belong to either.
 _EARLY, _LATE = (f"{_MIDNIGHT + offset:%H%M%S}" for offset in (-TOLERANCE, TOLERANCE))
 
 
+def _before(utc_day: date, clock: str) -> str:
+    """Return a text that sorts right before the key of the candidate at *clock* on *utc_day*."""
+    day = str(utc_day).replace("-", "")  # strftime writes the year 900 with three digits
+    return key_of(f"{DATA_TYPE}_{day}_{clock}").removesuffix(".gz")
+
+
 def _version(entries: Iterable[Entry]) -> str:
-    names = "\n".join(f"{entry.key} {entry.version}" for entry in entries)
+    names = "\n".join(map(" ".join, entries))
     return hashlib.md5(names.encode(), usedforsecurity=False).hexdigest()

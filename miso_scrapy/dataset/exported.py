@@ -100,6 +100,10 @@ class Manifest:
     """The kind of the archive; None if there is no manifest."""
     days: dict[date, Entry] = field(default_factory=dict)
 
+    def within(self, wanted: DayRange) -> dict[date, Entry]:
+        """Return the entries of the days *wanted*, in order."""
+        return {day: entry for day, entry in sorted(self.days.items()) if day in wanted}
+
 
 @dataclass
 class Listing:

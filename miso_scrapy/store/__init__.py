@@ -89,5 +89,9 @@ class Store(Protocol):
         Raises StoreUnavailable if the error is not about one key alone.
         """
 
-    def entries(self, prefix: str) -> Iterator[Entry]:
-        """Yield the files below *prefix*, in the order of their keys. Raises StoreUnavailable."""
+    def entries(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+        """Yield the files below *prefix*, in the order of their keys. Raises StoreUnavailable.
+
+        With *after*, those whose keys sort after that text. Whoever stops early saves the rest of the
+        listing.
+        """

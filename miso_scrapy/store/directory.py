@@ -11,8 +11,8 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from operator import attrgetter
 from pathlib import Path
+from stat import S_ISDIR
 
 from miso_scrapy.store import AccessDenied, Entry, Stored, StoreUnavailable
 
@@ -151,26 +151,10 @@ class DirectoryStore:
         """Return the path of *key*."""
         return str(self._path(key))
 
-    def entries(self, prefix: str) -> Iterator[Entry]:
+    def entries(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
         """Yield the files below *prefix*, in order, without hidden ones; none if it does not exist."""
-        root = f"{self.root}/"
         with self._explained(f"cannot list {prefix}"):
-            levels = [_listing(root + prefix)]
-            while levels:
-                for entry in levels[-1]:
-                    if entry.is_dir():
-                        levels.append(_listing(entry.path))
-                        break
-                    if entry.name[0] == ".":
-                        continue
-                    try:
-                        stat = entry.stat()
-                    except FileNotFoundError:  # removed meanwhile
-                        continue
-                    key = entry.path[len(root) :]
-                    yield Entry(key, _version(stat))
-                else:
-                    levels.pop()
+            yield from _below(f"{self.root}/", prefix, after)
 
     def _path(self, key: str) -> Path:
         return self.root / key
@@ -187,12 +171,30 @@ class DirectoryStore:
             ) from error
 
 
-def _listing(path: str) -> Iterator[os.DirEntry[str]]:
+def _below(root: str, prefix: str, after: str) -> Iterator[Entry]:
+    """Yield the files below *root* and *prefix*.
+
+    A stat with a directory's descriptor takes two thirds of the time of one with the whole path.
+    """
     try:
-        with os.scandir(path) as found:
-            return iter(sorted(found, key=attrgetter("name")))
+        directory = os.open(root + prefix, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
-        return iter(())
+        return
+    try:
+        for name in sorted(os.listdir(directory)):  # noqa: PTH208 - Path takes no descriptor
+            key = f"{prefix}/{name}"
+            if name[0] == "." or (key <= after and not after.startswith(f"{key}/")):
+                continue
+            try:
+                found = os.stat(name, dir_fd=directory)
+            except FileNotFoundError:  # removed meanwhile
+                continue
+            if S_ISDIR(found.st_mode):
+                yield from _below(root, key, after)
+            else:
+                yield Entry(key, _version(found))
+    finally:
+        os.close(directory)
 
 
 def _version(stat: os.stat_result) -> str:

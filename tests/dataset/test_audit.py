@@ -144,7 +144,7 @@ def audited(root, now, clocks=(), day="2026-11-01"):
     wanted = date.fromisoformat(day)
     store = DirectoryStore(root)
     found = days(store, DayRange(wanted, wanted + timedelta(days=1)))
-    done = read(store, found[0] if found else DayFiles(wanted, [], ""))
+    done = read(store, found[0] if found else DayFiles(wanted))
     return audit(facts(done.market_day), now)
 
 

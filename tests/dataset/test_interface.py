@@ -197,7 +197,8 @@ def test_the_example_of_the_documentation_runs_on_a_bucket_with_and_without_tabl
     (example,) = [code for code in fences(page("data/python"), "python") if "as_known" in code]
     for location in ("s3://bucket", tables, str(tmp_path / "data")):
         code = example.replace("s3://bucket", location)
-        checked = f"{code}\nprint(load.num_rows, as_known.num_rows, max(as_known['collected'].to_pylist()))"
+        newest = "max(as_known['collected'].to_pylist())"
+        checked = f"{code}\nprint(load.num_rows, as_known.num_rows, {newest})"
         run = subprocess.run(
             [sys.executable, "-c", checked],
             env={**environment, **bucket.settings},

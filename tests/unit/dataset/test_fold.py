@@ -127,7 +127,7 @@ def test_through_the_archives_bytes_it_comes_out_the_same(sequence):
             store.put(keys[-1], pack(data, metadata), {})
         found = days(store, DayRange())
         assert [files.keys for files in found] == ([keys] if keys else [])
-        files = found[0] if found else DayFiles(date.fromisoformat(DAY), [], "")
+        files = found[0] if found else DayFiles(date.fromisoformat(DAY))
         done = read(store, files)
     assert done.faults == Faults()
     assert tables(done.market_day) == naive(sorted(sequence, key=lambda each: each[0]))
