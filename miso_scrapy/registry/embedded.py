@@ -223,7 +223,7 @@ def reading(directory: Path) -> Iterator[str | None]:
             if not (directory / _DATA).is_dir():
                 yield None
                 return
-            folder = tempfile.TemporaryDirectory(prefix="miso-", ignore_cleanup_errors=True)
+            folder = tempfile.TemporaryDirectory(prefix="miso-copy-", ignore_cleanup_errors=True)
             copy = EmbeddedValkey(Path(stack.enter_context(folder)))
             shutil.copytree(directory / _DATA, copy.directory / _DATA)
         except OSError as error:

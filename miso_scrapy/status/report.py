@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from miso_scrapy.registry.client import Contents
 
 
+_AHEAD = timedelta(minutes=15)
+"""If the newest interval is ahead of this machine's clock by more than this, the clock is wrong."""
+
+
 class Line(StrEnum):
     """The lines of the report."""
 
@@ -146,6 +150,13 @@ def _problems(found: Status, stale_after: timedelta) -> Iterator[Problem]:
                 f"{last_snapshot(archive, now)}; run scrapy doctor, which finds out why",
                 "nothing-has-been-collected-for-15-minutes",
             )
+        elif archive.last.interval - now > _AHEAD:
+            yield Problem(
+                Line.LAST,
+                f"the newest interval, {iso_utc(archive.last.interval)}, is "
+                f"{spell(archive.last.interval - now)} ahead of this machine's clock; set the clock",
+                "the-clock-of-the-machine-is-wrong",
+            )
         if late and archive.today.values_missing:
             left = archive.next_midnight - now
             yield Problem(
@@ -175,9 +186,10 @@ def last_snapshot(archive: ArchiveStatus, now: datetime) -> str:
     """Return when the last snapshot was filed, and how old the feed's newest interval in it is."""
     if archive.last is None:
         return "no snapshot is filed yet"
+    filed_at, interval = archive.last.filed_at, archive.last.interval
     return (
-        f"filed {iso_utc(archive.last.filed_at)}, {spell(now - archive.last.filed_at)} ago; its "
-        f"interval, {iso_utc(archive.last.interval)}, is {spell(now - archive.last.interval)} old"
+        f"filed {iso_utc(filed_at)}, {spell(max(now - filed_at, timedelta()))} ago; its interval, "
+        f"{iso_utc(interval)}, is {spell(max(now - interval, timedelta()))} old"
     )
 
 

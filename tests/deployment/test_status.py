@@ -133,6 +133,16 @@ def test_after_midnight_est_the_day_is_another(at):
     assert "31 days" in said[0]
 
 
+def test_a_clock_that_is_behind_the_archive_is_told(at):
+    told, said = at("2025-12-06T04:00")
+    assert entries(told) == ["the-clock-of-the-machine-is-wrong"]
+    assert "is 55 min ahead of this machine's clock" in said[0]
+    told, said = at("2025-12-06T04:50")
+    assert told["ok"]
+    assert "0 min ago" in said[0]
+    assert "is 0 min old" in said[0]
+
+
 def test_a_damaged_file_and_a_file_without_rows_are_no_end(at, archive):
     (*_, path) = archive.files()
     (archive.root / path).write_bytes(b"not gzip")

@@ -37,7 +37,7 @@ def test_every_complaint_of_the_status_has_its_entry():
     named = re.findall(
         r"\"([a-z0-9]+(?:-[a-z0-9]+)+)\"", (PROJECT / "miso_scrapy/status/report.py").read_text()
     )
-    assert len(set(named)) == 7
+    assert len(set(named)) == 8
     for anchor in set(named):
         assert "of `scrapy status`" in symptom(entry(anchor)), anchor
 
