@@ -34,8 +34,6 @@ _DATA = "appendonlydir"
 _PATIENCE = 60
 # How long the server of a killed run may take to end, in seconds.
 _LEFT_BEHIND = 30
-# How long a server of another process may take to answer, in seconds.
-_ANSWER = 5
 # Linux: the open files of this process, by number.
 _OPEN_FILES = Path("/proc/self/fd")
 
@@ -103,7 +101,7 @@ class EmbeddedValkey:
         except OSError:
             return None
         self._open.callback(os.close, self._descriptor)
-        with contextlib.suppress(RedisError), self._connect(_ANSWER) as redis:
+        with contextlib.suppress(RedisError), self._connect() as redis:
             redis.ping()
             return f"unix://{self._socket}"
         return None
@@ -133,13 +131,9 @@ class EmbeddedValkey:
             self._link.symlink_to(self.directory.absolute())
         return self._link / _SOCKET
 
-    def _connect(self, timeout: float | None = None) -> Redis:
-        return Redis(
-            unix_socket_path=str(self._socket),
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-        )
+    def _connect(self) -> Redis:
+        """Return a client, which waits for redis-py's default of 5 s at most."""
+        return Redis(unix_socket_path=str(self._socket), retry=Retry(NoBackoff(), 0))
 
     def _end_left_behind(self, lock: IO[str]) -> None:
         """Shut down the server of a killed run, if there is one, and take its lock.

@@ -14,7 +14,7 @@ from miso_scrapy.options import Options
 from miso_scrapy.status.report import status
 from miso_scrapy.status.words import lines, to_json
 from tests.support.crawl import read_until, started
-from tests.support.documentation import anchors, page
+from tests.support.documentation import anchors, page, section
 from tests.support.servers import embedded_servers, free_port
 from tests.support.tcp_proxy import Proxy
 
@@ -116,6 +116,18 @@ def test_today_so_far_what_heals_until_when_and_what_is_lost(at, archive):
     assert at("2025-12-05T17:15")[0]["ok"]  # the limit
     assert not at("2025-12-05T17:15:01")[0]["ok"]
     assert at("2025-12-05T20:30", stale_after="240")[0]["ok"]
+
+
+def test_the_lines_and_the_fields_of_the_page_are_those_that_are_printed(at):
+    text = section(page("operating/monitoring"), "Status")
+    listed = set(re.findall(r"^\| `([\w ]+)` \|", text, re.MULTILINE))
+    told, said = at("2025-12-05T17:04")
+    assert listed == {*told, *NAMES}
+    assert [line[:15].strip() for line in said] == NAMES
+    for name in ("last_snapshot", "today", "healing", "owed"):
+        if told[name]:
+            row = re.findall(rf"^\| `{name}` \| (.*)$", text, re.MULTILINE)[-1]
+            assert set(told[name]) <= set(re.findall(r"`(\w+)`", row))
 
 
 def test_after_midnight_est_the_day_is_another(at):
