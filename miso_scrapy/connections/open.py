@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from scrapy.settings import BaseSettings
@@ -81,3 +81,28 @@ async def open_registry(options: Options) -> AsyncIterator[Registry]:
         await registry.close()
         if embedded:
             await asyncio.to_thread(embedded.stop)
+
+
+@asynccontextmanager
+async def read_registry(options: Options) -> AsyncIterator[Registry | None]:
+    """Yield the registry that the settings name, to read it with :meth:`Registry.look` alone.
+
+    Yield None if there is no embedded registry yet. Nothing is written. Raises RegistryUnavailable.
+    """
+    url: str | None = options.redis_url
+    with ExitStack() as embedded:
+        if not url:
+            from miso_scrapy.registry.embedded import reading
+
+            directory = options.data_dir / ".registry"
+            url = await asyncio.to_thread(embedded.enter_context, reading(directory))
+            if not url:
+                yield None
+                return
+        registry = connect_registry(options, url)
+        if not options.redis_url:
+            registry.where = f"embedded in {directory}"
+        try:
+            yield registry
+        finally:
+            await registry.close()

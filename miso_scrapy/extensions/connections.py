@@ -205,6 +205,7 @@ class Connections(Component):
             if self.options.kafka_topic:
                 self.notifier = Notifier(self.crawler.settings, self.options)
             if self.registry:
+                await self.registry.begin_run(self.crawler.spidercls.name)
                 self.identity = await binding.compare(self.registry, self.store)
                 await self.settle()
                 if self.notifier:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
+import os
+import platform
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -15,9 +19,10 @@ from urllib.parse import urlsplit
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from miso_scrapy.archive.document import DATA_TYPE
+from miso_scrapy.feed.ref_id import iso_utc
 from miso_scrapy.registry import steps
 
 _SETTLE_AT_ONCE = 100
@@ -58,6 +63,27 @@ class Claim(NamedTuple):
     token: str
 
 
+class LivingRun(NamedTuple):
+    """A run that renews its heartbeat in the registry."""
+
+    spider: str
+    host: str
+    process: int
+    since: datetime
+
+
+class Contents(NamedTuple):
+    """What a registry holds, as `scrapy status` reports it."""
+
+    archive: str | None
+    """The id of the archive that the registry belongs to."""
+    messages: int
+    """Messages in the outbox."""
+    open_registrations: int
+    """Claims with content: their files may be stored, and are not registered yet."""
+    runs: list[LivingRun]
+
+
 class Registry:
     """Registrations, claims and the outbox of one environment and dataset.
 
@@ -72,6 +98,9 @@ class Registry:
         self._outbox = f"{prefix}outbox"
         self._quarantine = f"{prefix}quarantine"
         self._archive = f"{prefix}archive"
+        self._runs = f"{prefix}runs"
+        self._heartbeat = ""
+        """The text of this run's heartbeat; empty for a command that is not a run."""
         self._bound_to = ""
         """The id of the worker's archive, once the registry has stored it."""
         self._alone = False
@@ -127,7 +156,48 @@ class Registry:
         """Close the connections. Claims that are left expire by themselves."""
         if self._renewing:
             self._renewing.cancel()
+        if self._heartbeat and not self._lost:
+            with contextlib.suppress(RedisError, OSError):  # it expires by itself
+                await self._end_run()
         await self._redis.aclose()
+
+    async def begin_run(self, spider: str) -> None:
+        """Tell that a run of *spider* is alive, from now until :meth:`close`.
+
+        The heartbeat is renewed with the claims. That of a killed run expires as its claims do.
+        """
+        about = {
+            "spider": spider,
+            "host": platform.node(),
+            "process": os.getpid(),
+            "since": iso_utc(datetime.now(UTC)),
+        }
+        self._heartbeat = json.dumps(about)
+        async with self._explained():
+            workers = await self._beat()
+            if dead := [
+                name for name in workers if not await self._redis.exists(self._run_key(name))
+            ]:
+                await self._redis.srem(self._runs, *dead)
+
+    async def look(self) -> Contents:
+        """Return what the registry holds. This needs only permissions to read."""
+        async with self._explained():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.get(self._archive)
+                pipeline.hlen(self._outbox)
+                pipeline.hvals(self._claims)
+                pipeline.smembers(self._runs)
+                archive, messages, claims, workers = await pipeline.execute()
+            heartbeats = (
+                await self._redis.mget([self._run_key(name) for name in workers]) if workers else []
+            )
+            return Contents(
+                archive,
+                messages,
+                sum("fingerprint" in json.loads(claim) for claim in claims),
+                sorted((_living(text) for text in heartbeats if text), key=lambda run: run.since),
+            )
 
     async def claim(
         self, identifier: str, *, force: bool = False, insist: bool = False
@@ -373,9 +443,29 @@ class Registry:
     async def _keep_renewing(self) -> None:
         while True:
             await asyncio.sleep(self._lease / 3000)
-            if self._held:
-                with contextlib.suppress(RedisError, OSError):  # the next step reports it
+            with contextlib.suppress(RedisError, OSError):  # the next step reports it
+                if self._heartbeat:
+                    await self._beat()
+                if self._held:
                     await self._renew(keys=[self._claims], args=[self._lease, *_flat(self._held)])
+
+    def _run_key(self, worker: str) -> str:
+        return self._key(f"run:{worker}")
+
+    async def _beat(self) -> set[str]:
+        """Renew this run's heartbeat. Return the workers that have had one, also those that are dead."""
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.set(self._run_key(self._worker), self._heartbeat, px=self._lease)
+            pipeline.sadd(self._runs, self._worker)
+            pipeline.smembers(self._runs)
+            workers: set[str] = (await pipeline.execute())[-1]
+            return workers
+
+    async def _end_run(self) -> None:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.delete(self._run_key(self._worker))
+            pipeline.srem(self._runs, self._worker)
+            await pipeline.execute()
 
     @asynccontextmanager
     async def _explained(self) -> AsyncIterator[None]:
@@ -387,12 +477,21 @@ class Registry:
             raise RegistryUnavailable(
                 f"the registry {self.where} refuses the login: {error}; check the password in REDIS_URL"
             ) from error
+        except NoPermissionError as error:
+            raise RegistryUnavailable(
+                f"the registry {self.where} refuses a command: {error}; grant it to its user"
+            ) from error
         except (RedisError, OSError, ValueError) as error:
             reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             self._lost = RegistryUnavailable(
                 f"the registry {self.where} does not answer: {reason}; check REDIS_URL"
             )
             raise self._lost from error
+
+
+def _living(heartbeat: str | bytes) -> LivingRun:
+    about = json.loads(heartbeat)
+    return LivingRun(**{**about, "since": datetime.fromisoformat(about["since"])})
 
 
 def _flat(claims: Iterable[Claim]) -> list[str]:

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
@@ -28,6 +29,7 @@ from miso_scrapy.registry.client import RegistryInUse, RegistryUnavailable
 
 _SOCKET = "valkey.sock"
 _LOG = "valkey.log"
+_DATA = "appendonlydir"
 # How long a server may take to load or to write its data, in seconds.
 _PATIENCE = 60
 # How long the server of a killed run may take to end, in seconds.
@@ -89,6 +91,21 @@ class EmbeddedValkey:
                 raise
         return f"unix://{self._socket}"
 
+    def attach(self) -> str | None:
+        """Return the URL of the server that another process has started; None if none answers.
+
+        Nothing is written. Call :meth:`stop` in the end, which leaves that server running.
+        """
+        try:
+            self._descriptor = os.open(self.directory, os.O_RDONLY)
+        except OSError:
+            return None
+        self._open.callback(os.close, self._descriptor)
+        with contextlib.suppress(RedisError), self._connect() as redis:
+            redis.ping()
+            return f"unix://{self._socket}"
+        return None
+
     def stop(self) -> None:
         """Stop the server, with its data on disk, and release the directory for the next run."""
         if self._server is not None:
@@ -115,6 +132,7 @@ class EmbeddedValkey:
         return self._link / _SOCKET
 
     def _connect(self) -> Redis:
+        """Return a client, which waits for redis-py's default of 5 s at most."""
         return Redis(unix_socket_path=str(self._socket), retry=Retry(NoBackoff(), 0))
 
     def _end_left_behind(self, lock: IO[str]) -> None:
@@ -179,6 +197,36 @@ class EmbeddedValkey:
         """Send a shutdown to the server on the socket, if there is one. It writes its data first."""
         with contextlib.suppress(RedisError), self._connect() as redis:
             redis.shutdown()  # returns when the server has closed the connection
+
+
+@contextlib.contextmanager
+def reading(directory: Path) -> Iterator[str | None]:
+    """Yield the URL of a server that has the data in *directory*; None if there are no data yet.
+
+    Nothing is written to *directory*. The server is that of the run that is alive. If none answers, or
+    if it belongs to another user, it is a server of our own, on a temporary copy of the data. Raises
+    RegistryUnavailable.
+    """
+    with contextlib.ExitStack() as stack:
+        living = EmbeddedValkey(directory)
+        stack.callback(living.stop)
+        if url := living.attach():
+            yield url
+            return
+        try:
+            if not (directory / _DATA).is_dir():
+                yield None
+                return
+            folder = tempfile.TemporaryDirectory(prefix="miso-copy-", ignore_cleanup_errors=True)
+            copy = EmbeddedValkey(Path(stack.enter_context(folder)))
+            shutil.copytree(directory / _DATA, copy.directory / _DATA)
+        except OSError as error:
+            raise RegistryUnavailable(
+                f"the embedded registry in {directory} cannot be read: {error.strerror or error}; "
+                "check its permissions, and that there is a temporary directory (TMPDIR)"
+            ) from error
+        stack.callback(copy.stop)
+        yield copy.start()
 
 
 def _take(lock: IO[str]) -> bool:

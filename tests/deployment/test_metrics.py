@@ -1,13 +1,19 @@
 """METRICS_FILE: what Prometheus is told of a run."""
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.support.crawl import started
+from tests.support.crawl import read_until, started
 from tests.support.metrics_file import OUTCOMES, SUCCESS, Metrics
 from tests.support.servers import free_port
+from tests.support.tcp_proxy import Proxy
+
+FAILURE = "miso_last_failure_timestamp_seconds"
+NEWEST = "miso_newest_interval_timestamp_seconds"
+HEARTBEAT = "miso_heartbeat_timestamp_seconds"
 
 
 @pytest.fixture
@@ -107,6 +113,84 @@ def test_a_requeue_has_no_current_interval(scrapy, feed, metrics):
     assert done.returncode == 0, done.stderr
     assert "miso_run_duration_seconds{" in metrics.path.read_text()
     assert SUCCESS + "{" not in metrics.path.read_text()
+
+
+def test_what_the_quarantine_holds_and_when_a_candidate_failed_is_told(crawl, feed, metrics):
+    feed.serve('{"RefId": 1}')
+    began = time.time()
+    assert crawl(env=metrics.settings).status == 1
+    told = metrics.read()
+    assert told["miso_quarantine_bodies"] == 1
+    assert began <= told[FAILURE] <= time.time()
+    assert told[NEWEST] == 0
+    feed.set()
+    assert crawl(env=metrics.settings, force=1).status == 0
+    well = metrics.read()
+    assert well[FAILURE] == told[FAILURE]
+    assert 0 <= time.time() - well[NEWEST] < 600
+    assert well[HEARTBEAT] > told[HEARTBEAT]
+    # A run of the past takes nothing back.
+    past = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:00"}
+    feed.set(clock="2025-12-05T12:00:00+00:00")
+    assert crawl(**past, env=metrics.settings).status == 0
+    assert metrics.read()[NEWEST] == well[NEWEST]
+
+
+def test_a_time_that_lies_ahead_is_not_kept(crawl, feed, metrics):
+    feed.set(faults=["status=503"])
+    labels = '{spider="miso_rtload",environment="staging"}'
+    metrics.path.write_text(f"{SUCCESS}{labels} 4e9\n{HEARTBEAT}{labels} 4e9\n")
+    assert crawl(env=metrics.settings, settings={"RETRY_TIMES": 0}).status == 1
+    told = metrics.read()
+    assert told[SUCCESS] == 0
+    assert told[HEARTBEAT] <= time.time()
+
+
+def test_a_requeue_keeps_the_times_of_the_collector(crawl, scrapy, feed, metrics):
+    feed.set()
+    assert crawl(env=metrics.settings).status == 0
+    before = metrics.read()
+    assert scrapy("requeue", env=metrics.settings).returncode == 0
+    text = metrics.path.read_text()
+    for name in (SUCCESS, FAILURE, NEWEST, HEARTBEAT):
+        (value,) = re.findall(rf'{name}{{.*spider="miso_rtload".*}} (.*)', text)
+        assert float(value) == before[name]
+
+
+def test_a_run_that_waits_and_one_without_its_servers_still_beat(
+    feed, metrics, environment, valkey, tmp_path
+):
+    proxy = Proxy(valkey.port)
+    redis = f"redis://{proxy.address}/0?socket_timeout=1"
+    env = {**environment, **metrics.settings, "METRICS_INTERVAL": "0.2", "REDIS_URL": redis}
+    start = datetime.now(UTC) + timedelta(hours=1)
+    hour = ("-a", f"start={start.isoformat()}",
+            "-a", f"end={(start + timedelta(hours=1)).isoformat()}")  # fmt: skip
+    try:
+        with started(tmp_path, env, *hour) as process:
+            read_until(process, "Candidates: ")
+            beats = iter(lambda: metrics.path.exists() and metrics.read()[HEARTBEAT], None)
+            _later(beats, after=time.time(), process=process)
+            proxy.turn("refuse")
+            feed.set(faults=["status=503"])
+            _later(beats, after=time.time() + 1, process=process)
+            assert set(metrics.path.parent.iterdir()) <= {
+                metrics.path, *metrics.path.parent.glob("miso.prom.*")}  # fmt: skip
+            process.terminate()
+            process.communicate(timeout=60)
+    finally:
+        proxy.stop()
+
+
+def _later(beats, after, process):
+    """Wait until a heartbeat is later than *after*."""
+    until = time.monotonic() + 60
+    for beat in beats:
+        assert time.monotonic() < until
+        assert process.poll() is None, process.stdout.read()
+        if beat > after:
+            return
+        time.sleep(0.1)
 
 
 def test_a_run_that_follows_is_told_of_meanwhile_and_at_its_end(

@@ -20,6 +20,10 @@ ALWAYS = {
     "miso_shared",
     "miso_run_duration_seconds",
     "miso_outbox_messages",
+    "miso_quarantine_bodies",
+    "miso_heartbeat_timestamp_seconds",
+    "miso_last_failure_timestamp_seconds",
+    "miso_newest_interval_timestamp_seconds",
 }
 
 
@@ -129,6 +133,11 @@ def test_status_metrics_monitors_and_the_summary_tell_how_it_went(
     age = {"miso_snapshot_age_seconds"} if scenario.age else set()
     assert set(told) == ALWAYS | age
     assert bool(told[SUCCESS]) == scenario.success
+    failed = scenario.outcomes.get("failed", 0)
+    assert (told["miso_last_failure_timestamp_seconds"] >= now.timestamp()) == bool(failed)
+    filed = told["miso_newest_interval_timestamp_seconds"]
+    assert filed == 0 if failed else 0 <= (now - scenario.behind).timestamp() - filed < 600
+    assert told["miso_heartbeat_timestamp_seconds"] >= now.timestamp()
     assert bool(told["miso_stored_bytes"]) == ("stored" in scenario.outcomes)
     assert told["miso_outbox_messages"] == scenario.owed
     if scenario.age:

@@ -58,7 +58,7 @@ def test_the_metrics_are_those_of_the_code():
         for name in first_cells(section(page("operating/monitoring"), "Metrics"))
     ]
     assert sorted(rows) == sorted(names)
-    assert len(names) == 8
+    assert len(names) == 12
 
 
 def test_every_command_has_a_section_with_its_help_and_its_exit_statuses():
@@ -204,7 +204,8 @@ def test_the_names_in_redis_are_those_that_runs_leave(crawl, feed, valkey):
         assert dataset == "miso_realtime_total_load"
         found[row_of(rest)] = (valkey.client.type(name), valkey.client.pttl(name))
     assert set(found) <= set(rows)
-    assert set(rows) - set(found) == {"home:{fingerprint}", "claims"}  # while a candidate is open
+    # While a candidate is open, and while a run is alive.
+    assert set(rows) - set(found) == {"home:{fingerprint}", "claims", "runs", "run:{worker}"}
     for name, (kind, expires_in) in found.items():
         documented, expires = rows[name]
         assert kind == documented, name

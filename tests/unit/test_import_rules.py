@@ -46,6 +46,7 @@ ALLOWED = {
     "report": DATA | {"dataset"},
     "simulator": DATA,
     # What people start.
+    "status": DATA | {"options", "registry", "connections", "dataset"},
     "doctor": RUN | {"settings", "extensions"},
     "cli": RUN | {"settings", "extensions", "dataset"},
     "commands": None,  # everything

@@ -1,0 +1,1 @@
+"""How collecting goes: what `scrapy status` reports. Everything here only reads."""
