@@ -14,7 +14,7 @@ from scrapy.commands import ScrapyCommand
 
 from miso_scrapy.archive.document import ROOT
 from miso_scrapy.archive.identity import Kind, archive_kind
-from miso_scrapy.cli.usage import StrictUsage, usage_error
+from miso_scrapy.cli.usage import StrictUsage, say, usage_error
 from miso_scrapy.connections.open import open_store
 from miso_scrapy.dataset.days import DayFiles, DayRange, days
 from miso_scrapy.dataset.faults import Faults
@@ -32,7 +32,7 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
     requires_project = True
     requires_crawler_process = False
     needs: tuple[str, ...] = ()
-    """Packages of requirements-dataset.txt that the command requires."""
+    """Packages of the extra "dataset" that the command requires."""
     kind = Kind.REAL
     """The kind of the archive that is read."""
 
@@ -84,9 +84,7 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
 
     def _wanted(self, opts: argparse.Namespace) -> DayRange:
         if missing := [package for package in self.needs if find_spec(package) is None]:
-            raise ValueError(
-                f"{missing[0]} is not installed: pip install -r requirements-dataset.txt"
-            )
+            raise ValueError(not_installed(missing[0]))
         self.check(opts)
         wanted = DayRange(_day("--start", opts.start), _day("--end", opts.end))
         if wanted.start and wanted.end and wanted.end <= wanted.start:
@@ -97,7 +95,7 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
 
     def fail(self, message: str) -> None:
         """Print *message* in one line, and set the exit status to 1."""
-        self.say(f"scrapy {self.name}: {message}")
+        say(self.name, message)
         self.exitcode = 1
 
     def say(self, line: str) -> None:
@@ -118,6 +116,14 @@ def progress(work: Iterable[T], total: int) -> Iterator[T]:
 
     options = {"unit": " days", "disable": None, "file": sys.stderr, **bar_size()}
     yield from tqdm(work, total=total, **options)
+
+
+def not_installed(package: str) -> str:
+    """Return the message that *package*, of the extra "dataset", is not installed."""
+    return (
+        f"{package} is not installed: pip install miso-scrapy[dataset], or "
+        "-r requirements-dataset.txt in a clone"
+    )
 
 
 def _day(option: str, text: str | None) -> date | None:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from miso_scrapy.archive.identity import Kind
-from miso_scrapy.cli.dataset_command import DatasetCommand, progress
+from miso_scrapy.cli.dataset_command import DatasetCommand, not_installed, progress
 from miso_scrapy.dataset.days import DayFiles, DayRange
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.options import local_path
@@ -49,9 +49,7 @@ class Command(DatasetCommand):
         if opts.format == "csv" and target.exists() and not target.is_file():
             raise ValueError(f"-o {target} must be a file for --format csv")
         if opts.dask and find_spec("distributed") is None:
-            raise ValueError(
-                "distributed is not installed: pip install -r requirements-dataset.txt"
-            )
+            raise ValueError(not_installed("distributed"))
 
     def work(
         self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace

@@ -48,6 +48,7 @@ ALLOWED = {
     "doctor": RUN | {"settings", "extensions"},
     "cli": RUN | {"settings", "extensions", "dataset"},
     "commands": None,  # everything
+    "__main__": {"cli"},
 }
 
 
