@@ -15,7 +15,7 @@ from scrapy.commands import ScrapyCommand
 
 from miso_scrapy.archive.document import ROOT
 from miso_scrapy.archive.identity import Kind, archive_kind
-from miso_scrapy.cli.usage import StrictUsage, usage_error
+from miso_scrapy.cli.usage import StrictUsage, say, usage_error
 from miso_scrapy.connections.open import open_store
 from miso_scrapy.dataset.days import DayFiles, DayRange, days
 from miso_scrapy.dataset.faults import Faults, WrongTables
@@ -39,7 +39,7 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
     requires_project = True
     requires_crawler_process = False
     needs: tuple[str, ...] = ()
-    """Packages of requirements-dataset.txt that the command requires."""
+    """Packages of the extra "dataset" that the command requires."""
     kind = Kind.REAL
     """The kind of the archive that is read."""
 
@@ -142,9 +142,7 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
         if self.tables(opts):
             needs.append("pyarrow")
         if missing := [package for package in needs if find_spec(package) is None]:
-            raise ValueError(
-                f"{missing[0]} is not installed: pip install -r requirements-dataset.txt"
-            )
+            raise ValueError(not_installed(missing[0]))
         self.check(opts)
         if opts.last is not None:
             if opts.start or opts.end:
@@ -159,7 +157,7 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
 
     def fail(self, message: str) -> None:
         """Print *message* in one line, and set the exit status to 1."""
-        self.say(f"scrapy {self.name}: {message}")
+        say(self.name, message)
         self.exitcode = 1
 
     def say(self, line: str) -> None:
@@ -183,6 +181,14 @@ def progress(work: Iterable[T], total: int) -> Iterator[T]:
 
     options = {"unit": " days", "disable": None, "file": sys.stderr, **bar_size()}
     yield from tqdm(work, total=total, **options)
+
+
+def not_installed(package: str) -> str:
+    """Return the message that *package*, of the extra "dataset", is not installed."""
+    return (
+        f"{package} is not installed: pip install miso-scrapy[dataset], or "
+        "-r requirements-dataset.txt in a clone"
+    )
 
 
 def _day(option: str, text: str | None) -> date | None:

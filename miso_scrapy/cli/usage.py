@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
+from miso_scrapy.cli.program import program
 from miso_scrapy.extensions.mistyped_settings import warnings_about
 
 if TYPE_CHECKING:
@@ -17,8 +18,13 @@ else:  # not ScrapyCommand at run time: Scrapy would load this class as a comman
 
 def usage_error(command: str, message: object) -> NoReturn:
     """Print *message* in one line, and exit with status 2."""
-    print(f"scrapy {command}: {' '.join(str(message).split())}", file=sys.stderr)  # noqa: T201
+    say(command, " ".join(str(message).split()))
     sys.exit(2)
+
+
+def say(command: str, message: object) -> None:
+    """Print *message* to standard error, after the name of the command."""
+    print(f"{program()} {command}: {message}", file=sys.stderr)  # noqa: T201
 
 
 class StrictUsage(_Command):
@@ -57,8 +63,8 @@ class StrictUsage(_Command):
         super().process_options(args, opts)
         if self.warns:
             for warning in warnings_about(self.settings):
-                print(f"scrapy {self.name}: warning: {warning}", file=sys.stderr)  # noqa: T201
+                say(self.name, f"warning: {warning}")
 
     def advice(self, unknown: str) -> str:
         """Return what to do instead of *unknown*."""
-        return f"see scrapy {self.name} --help"
+        return f"see {program()} {self.name} --help"

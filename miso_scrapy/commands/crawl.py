@@ -9,6 +9,7 @@ from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.settings import BaseSettings
 from scrapy.spiderloader import get_spider_loader
 
+from miso_scrapy.cli.program import program
 from miso_scrapy.cli.usage import StrictUsage, usage_error
 from miso_scrapy.options import Options
 from miso_scrapy.stats import exit_status
@@ -61,7 +62,7 @@ class Command(StrictUsage, CrawlCommand):
     def spider(self, args: list[str]) -> str:
         """Return the name of the spider to run."""
         if not args:
-            usage_error(self.name, "give one spider: scrapy crawl miso_rtload")
+            usage_error(self.name, f"give one spider: {program()} crawl miso_rtload")
         return args[0]
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:

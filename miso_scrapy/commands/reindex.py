@@ -13,7 +13,7 @@ from scrapy.commands import ScrapyCommand
 from miso_scrapy.archive import quarantine
 from miso_scrapy.archive.document import ROOT, UnreadableDocument
 from miso_scrapy.archive.record import Filed, filed_from, identifier_in
-from miso_scrapy.cli.usage import StrictUsage, usage_error
+from miso_scrapy.cli.usage import StrictUsage, say, usage_error
 from miso_scrapy.connections.binding import rebind
 from miso_scrapy.connections.open import open_registry, open_store
 from miso_scrapy.logs.terminal import bar_size
@@ -55,7 +55,7 @@ class Command(StrictUsage, ScrapyCommand):
         except ValueError as error:
             usage_error("reindex", error)
         except (StoreUnavailable, RegistryUnavailable) as error:
-            print(f"scrapy reindex: {error}", file=sys.stderr)  # noqa: T201
+            say("reindex", error)
             self.exitcode = 1
 
 

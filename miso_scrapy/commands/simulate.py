@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from scrapy.commands import ScrapyCommand
 
-from miso_scrapy.cli.usage import StrictUsage, usage_error
+from miso_scrapy.cli.usage import StrictUsage, say, usage_error
 from miso_scrapy.options import local_path
 from miso_scrapy.text.wording import count
 
@@ -160,8 +160,7 @@ def _write(root: Path, opts: argparse.Namespace) -> int:
         with workers(len(days)) as spread:
             written = sum(spread(partial(write_day, root, opts.seed), days))
     except WrongArchive:
-        message = f"--write {root}: it holds real snapshots; choose another directory"
-        print(f"scrapy simulate: {message}", file=sys.stderr)  # noqa: T201
+        say("simulate", f"--write {root}: it holds real snapshots; choose another directory")
         return 1
     except StoreUnavailable as error:
         usage_error("simulate", error)

@@ -640,7 +640,7 @@ def test_without_the_packages_of_this_side_it_says_what_to_install(tmp_path, scr
         done = scrapy("export", *args, env={"PYTHONPATH": path}, cold=True)
         assert done.returncode == 2
         (line,) = done.stderr.splitlines()
-        assert "pip install -r requirements-dataset.txt" in line
+        assert "pip install miso-scrapy[dataset]" in line
     assert not (tmp_path / "x").exists()
     # The audit needs none of them.
     done = scrapy("audit", env={"PYTHONPATH": path}, cold=True)

@@ -457,7 +457,8 @@ def test_without_the_charting_library_it_says_what_to_install(run, tmp_path):
     done = run("report", "-o", tmp_path / "report.html", PYTHONPATH=path)
     assert done.returncode == 2
     assert done.stderr == (
-        "scrapy report: plotly is not installed: pip install -r requirements-dataset.txt\n"
+        "scrapy report: plotly is not installed: pip install miso-scrapy[dataset], or "
+        "-r requirements-dataset.txt in a clone\n"
     )
 
 

@@ -107,34 +107,6 @@ def test_a_run_leaves_and_logs_the_fields_that_are_shown(crawl, feed, archive):
     assert {"requests", "shared"} <= set(lines[-1])
 
 
-def test_the_lifecycle_rule_is_taken_by_s3_and_leaves_the_archive_alone(bucket, crawl, feed):
-    (rule,) = [text for text in fences(page("operating/retention"), "json") if "Rules" in text]
-    rule = json.loads(rule)
-    bucket.client.put_bucket_lifecycle_configuration(
-        Bucket=bucket.name, LifecycleConfiguration=rule
-    )
-    kept = bucket.client.get_bucket_lifecycle_configuration(Bucket=bucket.name)["Rules"]
-    assert kept == rule["Rules"]
-    # What expires is what the run leaves there and nothing else.
-    feed.set(clock=CLOCK, advance=5, faults=["body=[]*1"])
-    assert crawl(**NOON, env=bucket.settings).outcomes == {"stored": 2, "invalid": 1}
-    expiring = {
-        entry["Filter"]["Prefix"]: entry["Expiration"]["Days"]
-        for entry in kept
-        if "Expiration" in entry
-    }
-    keys = bucket.keys()
-    assert len(keys) == 3
-    (expires,) = [key for key in keys if key.startswith(tuple(expiring))]
-    assert "/quarantine/" in expires
-    # The table says the same.
-    for prefix, days in expiring.items():
-        name = prefix.removeprefix("sourcing/miso_realtime_total_load/")
-        assert re.search(
-            rf"^\| `{re.escape(name)}` \| {days} days? \|", page("operating/retention"), re.M
-        )
-
-
 @pytest.mark.skipif(
     not (shutil.which("curl") and shutil.which("openssl")), reason="needs curl and openssl"
 )

@@ -22,17 +22,23 @@ ELSEWHERE = {
     "scrapyd-deploy": "test_a_deploy_leaves_the_clone_clean",
     "curl http://localhost:6800/schedule.json": "test_the_job_of_the_page_files_its_range",
     "shub deploy": "test_a_deploy_finds_the_spiders",
-    "cd /opt/miso_scrapy": "test_the_cron_line_files_the_current_interval_and_mails_nothing",
+    "python3 -m venv /opt/miso-scrapy": "test_it_collects_and_reads_the_archive_from_any_directory",
+    "/opt/miso-scrapy/bin/pip": "test_it_collects_and_reads_the_archive_from_any_directory",
+    "docker build": "test_the_image_says_how_to_run_it",
+    "docker run -d": "test_it_follows_is_healthy_and_stops_cleanly",
+    "docker run --rm": "test_another_command_runs_and_stops_too",
+    "docker exec": "test_it_follows_is_healthy_and_stops_cleanly",
+    "securityContext:": "test_only_the_data_and_tmp_can_be_written",
     "import gzip, json, os, boto3": "test_a_document_from_s3",
     'import miso_scrapy\n\narchive = miso_scrapy.open_archive("s3': (
         "test_the_example_of_the_documentation_runs_on_a_bucket_with_and_without_tables"
     ),
     "curl -s http://example.org/intermediate.crt": "test_a_certificate_in_der_becomes_pem",
     "1-59/5 * * * *": "test_two_runs_of_the_cron_line_share_a_redis",
-    "[Unit]\nDescription=Collect": "test_the_service_s_command_files_the_current_interval",
-    "[Unit]\nDescription=Every": "test_nothing_is_to_be_computed",
+    "install -m 644 deploy/systemd": "test_systemd_accepts_what_the_page_installs",
+    "systemctl enable": "test_what_is_enabled_is_there_and_excludes_the_other",
+    "systemd-run": "test_a_command_of_one_s_own_runs_as_the_services_do",
     "promtool test rules": "test_each_alert_fires_in_its_test_and_none_on_a_good_day",
-    '{\n  "Rules"': "test_the_lifecycle_rule_is_taken_by_s3_and_leaves_the_archive_alone",
     '{\n  "data"': "test_a_run_leaves_and_logs_the_fields_that_are_shown",
     '{"id"': "test_a_run_leaves_and_logs_the_fields_that_are_shown",
     '{"time"': "test_a_run_leaves_and_logs_the_fields_that_are_shown",
@@ -202,6 +208,14 @@ def test_the_one_fact_that_everybody_needs_is_said_first(name):
     )
     if name == "operating/runbook":
         assert text.index("One snapshot") < 60
+
+
+@pytest.mark.parametrize(
+    "path", [str(path.relative_to(PROJECT)) for path in sorted(PROJECT.glob("deploy/*/*.*"))]
+)
+def test_a_page_shows_each_file_of_deploy(path):
+    if not path.endswith(".test.yml"):
+        assert any(f"{{literalinclude}} ../../{path}\n" in text for text in PAGES.values())
 
 
 @pytest.mark.parametrize("name", PAGES)

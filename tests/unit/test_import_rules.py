@@ -50,6 +50,7 @@ ALLOWED = {
     "doctor": RUN | {"settings", "extensions"},
     "cli": RUN | {"settings", "extensions", "dataset"},
     "commands": None,  # everything
+    "__main__": {"cli"},
 }
 
 
