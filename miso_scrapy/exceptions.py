@@ -19,3 +19,15 @@ class Dropped(DropItem):
         super().__init__(reason, log_level=log_level)
         self.outcome = outcome
         self.together = together
+
+
+class Stopped(Dropped):
+    """Drop a candidate because the run is stopped while it waits for a server."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Outcome.FAILED,
+            "not stored before the run was stopped; a later snapshot of the market day has its load",
+            log_level="WARNING",
+            together=True,
+        )
