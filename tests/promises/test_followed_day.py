@@ -76,6 +76,7 @@ def test_a_day_with_outages_a_kill_and_a_clock_that_jumps_costs_no_value(
         run.send_signal(signal.SIGTERM)
         assert run.wait(30) == 0
         log = (tmp_path / "log").read_text()
+        witness = Witness(files_below(archive.root), valkey.client)
 
     assert "Traceback" not in log, log
     for server in ("registry", "store", "feed"):
@@ -93,4 +94,4 @@ def test_a_day_with_outages_a_kill_and_a_clock_that_jumps_costs_no_value(
     given = {published[number]["RefId"] for number in feed.given}
     assert len(given - {data["RefId"] for data in filed}) <= 1
     assert min(feed.gaps()) >= 60
-    Witness(files_below(archive.root), valkey.client).all_promises()
+    witness.all_promises()
