@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from itertools import groupby, zip_longest
 
-from benchmarks import archives, crawls, exported, objects
+from benchmarks import archives, crawls, exported, following, objects
 from benchmarks.table import kept, markdown, publish
 
 ROWS = {
@@ -22,6 +22,9 @@ ROWS = {
     5: crawls.row_5,
     6: archives.row_6,
     7: archives.row_7,
+    8: following.row_8,
+    9: following.row_9,
+    10: following.row_10,
     20: objects.row_20,
     21: objects.row_21,
     22: exported.row_22,
