@@ -1,6 +1,7 @@
 """The tables say what a naive fold of every raw file says, wherever they are and whoever reads them."""
 
 import csv
+import gzip
 import json
 import os
 import subprocess
@@ -160,7 +161,7 @@ def test_the_messy_archive_has_everything(documents, expected):
     assert any(row["first_collected"] != row["collected"] for row in load)
     assert len(expected["forecast"]["2026-05-01"]) > 60
     for fact in ("fault", "filed_under_another_day", "dropped_rows"):
-        assert sum(bool(row[fact]) for row in files) > 4
+        assert sum(bool(row[fact]) for row in files) >= 4
     intervals = [row["interval"] for row in files if not row["filed_under_another_day"]]
     assert len(intervals) - len(set(intervals)) > 15
     across = [
@@ -170,17 +171,10 @@ def test_the_messy_archive_has_everything(documents, expected):
         if row["candidate"] - est(day) >= timedelta(days=1)
     ]
     assert across
-    texts = b"".join(naive_fold.gzip.decompress(body) for _, body in documents[:60] if body[-4:-3] and _whole(body))
+    good = {row["key"] for row in files if not row["fault"]}
+    texts = [gzip.decompress(body) for key, body in documents if key in good]
     for label in (b'"Time": "12:00:00"', b'"Time": "12:00"'):
-        assert label in texts
-
-
-def _whole(body):
-    try:
-        json.loads(naive_fold.gzip.decompress(body))
-    except (OSError, EOFError, ValueError, naive_fold.zlib.error):
-        return False
-    return True
+        assert sum(label in text for text in texts) > 10
 
 
 # --- The tables -------------------------------------------------------------------------------
@@ -199,14 +193,43 @@ def test_the_tables_in_s3_of_a_bucket_equal_a_naive_fold_of_its_files(s3_tables,
     assert others == {"_manifest.json"}
 
 
-def test_the_order_in_which_files_come_makes_no_difference(tmp_path, scrapy, documents, expected):
+def test_the_order_in_which_files_come_makes_no_difference(tmp_path, scrapy):
     """One export after each part of the archive gives what one export of all gives."""
-    size = len(documents) // 4 + 1
+    documents = messy_archive.documents(2, DAYS[2:5], timed_again=True)
+    size = len(documents) // 3 + 1
     for begin in range(0, len(documents), size):
         put_all(tmp_path / "data", documents[begin : begin + size])
-        scrapy("export", "-o", "tables")
+        done = scrapy("export", "-o", "tables")
+        assert "no longer has" not in done.stdout
+    expected = table_files.without_empty_days(naive_fold.fold(dict(documents)))
     found = table_files.tables(table_files.in_directory(tmp_path / "tables"))
     assert table_files.differences(found, expected) == []
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="BUG: of vintages with one publication and one time of collection, or none, a second "
+    "export keeps one, and says that the archive has lost data",
+)
+@pytest.mark.parametrize("collected_at", [None, "2026-05-01T05:06:00Z"], ids=["unknown", "the same"])
+def test_two_vintages_of_one_publication_survive_the_next_export(tmp_path, scrapy, collected_at):
+    """Nothing of the archive is lost here: a file is added, and the export is run again."""
+    day, root = "2026-05-01", tmp_path / "data"
+    files = {}
+    for candidate, mw in [("00:05", 1), ("00:10", 2)]:
+        at = est(day, "00:05")
+        body = samples.document(samples.data(at, {"00:00": mw}), est(day, candidate))
+        document = json.loads(gzip.decompress(body))
+        document["collection_metadata"]["collected_at"] = collected_at
+        body = gzip.compress(json.dumps(document).encode())
+        files[samples.path_of(est(day, candidate))] = body
+        put_all(root, files.items())
+        done = scrapy("export", "-o", "tables")
+    expected = table_files.without_empty_days(naive_fold.fold(files))
+    assert [row["load_mw"] for row in expected["load_vintages"][day]] == [1.0, 2.0]
+    found = table_files.tables(table_files.in_directory(tmp_path / "tables"))
+    assert table_files.differences(found, expected) == []
+    assert "no longer has" not in done.stdout
 
 
 def test_a_range_of_days_is_that_part_of_the_tables(tmp_path, scrapy, directory, expected):
@@ -233,7 +256,7 @@ def test_the_audit_from_tables_says_what_the_audit_of_the_files_says(
         done = scrapy("audit", *args, env=env)
         assert "Traceback" not in done.stderr
         out = done.stdout
-        if "--json" in args:
+        if "--json" in args and out:
             out = json.loads(out)
             for figures in (*out["days"], out["total"]):
                 figures.pop("newest_age_minutes")  # a minute may pass
@@ -257,7 +280,7 @@ def test_the_audit_from_tables_says_what_the_audit_of_the_files_says(
 
 @pytest.mark.xfail(
     strict=True,
-    reason="a candidate within 15 minutes of midnight takes any snapshot of the day beside it",
+    reason="BUG: a candidate within 15 minutes of midnight takes any snapshot of the day beside it",
 )
 def test_a_snapshot_near_midnight_that_does_not_cover_its_candidate_is_left_out(tmp_path, scrapy):
     """The tables leave out what was stored for another day: here by 20 minutes, and by 12 hours."""
@@ -339,6 +362,10 @@ def test_duckdb_reads_the_tables_from_s3_by_their_names(s3_tables, arrow_s3, exp
 
     class S3(ArrowFSWrapper):
         protocol = "miso"
+
+        @classmethod
+        def _strip_protocol(cls, path):
+            return path.removeprefix("miso://")
 
     connection = duckdb.connect()
     connection.register_filesystem(S3(arrow_s3))
