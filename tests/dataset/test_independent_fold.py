@@ -123,7 +123,9 @@ def test_the_naive_fold_says_what_a_person_works_out():
         samples.path_of(est(*candidate))
         for candidate in [("2026-05-02", "00:05"), (other, "12:00"), (other, "12:05")]
     )
-    files[across] = samples.document(samples.data(at("23:55"), {"23:55": 4}), est("2026-05-02", "00:05"))
+    files[across] = samples.document(
+        samples.data(at("23:55"), {"23:55": 4}), est("2026-05-02", "00:05")
+    )
     files[another] = samples.document(samples.data(at("12:00"), {"12:00": 9}), est(other, "12:00"))
     files[damaged] = b"no gzip"
     told = naive_fold.fold(files)
@@ -189,7 +191,8 @@ def test_the_tables_in_s3_of_a_bucket_equal_a_naive_fold_of_its_files(s3_tables,
     files = table_files.in_bucket(s3_tables.client, s3_tables.name, PREFIX)
     assert table_files.differences(table_files.tables(files), expected) == []
     # Nothing lies beside them but what was remembered.
-    others = {key.removeprefix(f"{PREFIX}/") for key in s3_tables.keys()} - set(files)
+    keys = s3_tables.keys()
+    others = {key.removeprefix(f"{PREFIX}/") for key in keys} - set(files)
     assert others == {"_manifest.json"}
 
 
@@ -211,7 +214,9 @@ def test_the_order_in_which_files_come_makes_no_difference(tmp_path, scrapy):
     reason="BUG: of vintages with one publication and one time of collection, or none, a second "
     "export keeps one, and says that the archive has lost data",
 )
-@pytest.mark.parametrize("collected_at", [None, "2026-05-01T05:06:00Z"], ids=["unknown", "the same"])
+@pytest.mark.parametrize(
+    "collected_at", [None, "2026-05-01T05:06:00Z"], ids=["unknown", "the same"]
+)
 def test_two_vintages_of_one_publication_survive_the_next_export(tmp_path, scrapy, collected_at):
     """Nothing of the archive is lost here: a file is added, and the export is run again."""
     day, root = "2026-05-01", tmp_path / "data"
@@ -341,12 +346,12 @@ def test_polars_duckdb_and_pandas_read_the_tables_from_s3(s3_tables, arrow_s3, e
     assert found == wanted
 
     # DuckDB's own reader of S3, httpfs, is downloaded at run time: here Arrow reads for it.
-    parts = pyarrow.dataset.dataset(where, filesystem=arrow_s3, partitioning="hive")
-    found = (
-        duckdb.connect()
-        .execute(f"select market_day, count(*), sum({mw}) from parts group by all")
-        .fetchall()
+    connection = duckdb.connect()
+    connection.register(
+        "parts", pyarrow.dataset.dataset(where, filesystem=arrow_s3, partitioning="hive")
     )
+    query = f"select market_day, count(*), sum({mw}) from parts group by all"
+    found = connection.execute(query).fetchall()
     assert {str(day): (rows, total) for day, rows, total in found} == wanted
 
     frame = pandas.read_parquet(where, filesystem=arrow_s3)
@@ -388,7 +393,9 @@ def parsed(text, table):
             if name.endswith("_utc"):
                 at = datetime.fromisoformat(value).replace(tzinfo=UTC) if value else None
                 local = line[f"{name.removesuffix('_utc')}_est"]
-                assert (datetime.fromisoformat(local).replace(tzinfo=samples.EST) if local else None) == at
+                assert (
+                    datetime.fromisoformat(local).replace(tzinfo=samples.EST) if local else None
+                ) == at
                 row[name.removesuffix("_utc")] = at
             elif name.endswith("_mw"):
                 row[name] = float(value)
@@ -426,9 +433,8 @@ def test_csv_of_each_table_by_its_name_has_all_that_the_table_has(
     env |= {name: value for name, value in bucket.settings.items() if name != "S3_BUCKET"}
     scrapy("export", "-o", f"s3://{bucket.name}/forecast.csv", env=env)
     scrapy("export", "-o", f"s3://{bucket.name}/deep/er", "--format", "csv", env=env)
-    assert bucket.keys() == sorted(
-        ["forecast.csv", *(f"deep/er/{table}.csv" for table in TABLES)]
-    )
-    for key in bucket.keys():
+    assert bucket.keys() == sorted(["forecast.csv", *(f"deep/er/{table}.csv" for table in TABLES)])
+    keys = bucket.keys()
+    for key in keys:
         body = bucket.client.get_object(Bucket=bucket.name, Key=key)["Body"].read()
         assert body.decode() == (tmp_path / os.path.basename(key)).read_text()

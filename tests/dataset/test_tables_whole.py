@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -70,7 +71,8 @@ class S3:
         return table_files.in_bucket(self.bucket.client, self.bucket.name, "out/tables")
 
     def pending(self):
-        return [key for key in self.bucket.keys() if "/_pending/" in key]
+        keys = self.bucket.keys()
+        return [key for key in keys if "/_pending/" in key]
 
     def stop(self):
         self.proxy.stop()
@@ -107,7 +109,7 @@ def exporting(tmp_path, environment, place, env=None):
             stderr=said,
             start_new_session=True,
         )
-        process.said = lambda: open(said.name).read()
+        process.said = Path(said.name).read_text
         try:
             yield process
         finally:
@@ -159,13 +161,12 @@ def in_parts(documents, number):
 def test_killed_at_any_request_to_s3_while_the_archive_grows(tmp_path, environment, scrapy, s3):
     documents = messy_archive.documents(11, DAYS, 9, timed_again=True)
     moments = [(4, False), (2, False), (4, True), (7, False), (1, True), (6, True)]
-    there, seen, killed = [], Seen(), 0
+    there, seen, killed, running = [], Seen(), 0, {}
     for part, (number, answered) in zip(in_parts(documents, 6), moments, strict=False):
         s3.put(part)
         there += part
-        running = {}
         s3.proxy.when(
-            "^PUT .*/out/tables/", number, lambda: kill(running["process"]), answered=answered
+            rb"^PUT .*/out/tables/", number, lambda: kill(running["process"]), answered=answered
         )
         with exporting(tmp_path, environment, s3) as process:
             running["process"] = process
@@ -206,6 +207,8 @@ def test_killed_at_random_moments_in_a_directory_while_the_archive_grows(
             killed += process.wait(120) == -signal.SIGKILL
         seen.check(place.files(), told(there))
     assert killed >= 2
+    for left_behind in (place.target / ".partial").iterdir():
+        os.utime(left_behind, (0, 0))  # of a run that ended long ago
     scrapy("export", "-o", "tables")
     assert table_files.differences(table_files.tables(place.files()), told(there)) == []
     assert place.pending() == []
@@ -225,14 +228,14 @@ def test_three_writers_at_once_one_of_them_killed(tmp_path, environment, scrapy,
                 stack.enter_context(exporting(tmp_path, environment, place)) for _ in range(3)
             ]
             if isinstance(place, S3):
-                place.proxy.when("^PUT .*/out/tables/", 5, lambda: kill(writers[0]))  # noqa: B023
+                place.proxy.when(rb"^PUT .*/out/tables/", 5, lambda: kill(writers[0]))  # noqa: B023
             else:
                 before = place.files()
                 while all(w.poll() is None for w in writers) and place.files() == before:
                     time.sleep(0.001)
                 kill(writers[0])
             for writer in writers:
-                assert writer.wait(240) in (1, -signal.SIGKILL)  # 1: there are damaged files
+                assert writer.wait(240) in (0, 1, -signal.SIGKILL)  # 1: there are damaged files
             for writer in writers[1:]:
                 lines = [line for line in writer.said().splitlines() if line]
                 assert any(" exported from " in line for line in lines), lines
@@ -254,8 +257,8 @@ def test_three_writers_at_once_one_of_them_killed(tmp_path, environment, scrapy,
 
 @pytest.mark.parametrize(
     ("number", "answered"),
-    [(3, False), (4, True), (7, False)],
-    ids=["two tables in", "three tables in", "all but the manifest"],
+    [(2, False), (3, True), (7, False)],  # the journal, five tables at once, the manifest
+    ids=["no table replaced", "some tables replaced", "all but the manifest"],
 )
 def test_a_day_that_was_replaced_by_half_is_finished_by_the_next_run(
     tmp_path, environment, scrapy, s3, number, answered
@@ -285,8 +288,7 @@ def test_a_day_that_was_replaced_by_half_is_finished_by_the_next_run(
         if before[table][DAYS[0]] != after[table][DAYS[0]]
     }
     assert len(states) == 5
-    if number < 7:
-        assert set(states.values()) == {"before", "after"}
+    assert ("after" in states.values()) == (number > 2)
 
     def audited(*args):
         done = scrapy("audit", "--json", *args, env=s3.env)
@@ -342,10 +344,13 @@ def test_tables_that_know_more_than_the_archive_never_shrink(tmp_path, scrapy, p
     place.remove(key for key, _ in gone[1::2])
     new = []
     for day in DAYS:
-        candidate = est(day, "23:55") + 3 * samples.INTERVAL
-        snapshot = samples.data(
-            est(day, "23:55"), samples.until("23:55", 3), {1: 1, 24: 2}, {3: 3}
+        at = est(day, "23:55")
+        candidate = next(
+            candidate
+            for candidate in (at + number * samples.INTERVAL for number in range(4))
+            if samples.path_of(candidate) not in dict(documents)
         )
+        snapshot = samples.data(at, samples.until("23:55", 3), {1: 1, 24: 2}, {3: 3})
         late = est("2026-05-09")
         new.append((samples.path_of(candidate), samples.document(snapshot, candidate, late)))
     place.put(new)
@@ -353,7 +358,7 @@ def test_tables_that_know_more_than_the_archive_never_shrink(tmp_path, scrapy, p
     expected = told({**dict(documents), **dict(new)}.items())
     assert table_files.differences(table_files.tables(place.files()), expected) == []
     # What comes back changes nothing.
-    place.put([each for each in gone if each[0] not in dict(new)])
+    place.put(gone)
     scrapy("export", "-o", place.tables, env=place.env)
     assert table_files.differences(table_files.tables(place.files()), expected) == []
 
@@ -392,7 +397,9 @@ def test_the_next_run_lists_the_archive_and_reads_only_what_changed(scrapy, s3):
     # A snapshot more: the files of its day are read, and its tables; nothing else.
     at = est(DAYS[1], "14:00")
     candidate = at + samples.INTERVAL
-    s3.put([(samples.path_of(candidate), samples.document(samples.data(at, {"14:00": 9}), candidate))])
+    s3.put(
+        [(samples.path_of(candidate), samples.document(samples.data(at, {"14:00": 9}), candidate))]
+    )
     bodies, changes, _ = asked("export", "-o", s3.tables)
     folded = told(documents)
     of_day = {row["key"] for row in folded["snapshots"][DAYS[1]]} | {samples.path_of(candidate)}

@@ -38,7 +38,9 @@ def documents(seed, days, per_day=14, *, timed_again=False):
     dice = random.Random(seed)
     found = {}
     for day in days:
-        for number in sorted({0, *dice.sample(range(288), per_day), *dice.sample((285, 286, 287), 1)}):
+        for number in sorted(
+            {0, *dice.sample(range(288), per_day), *dice.sample((285, 286, 287), 1)}
+        ):
             at = est(day) + number * INTERVAL
             _file(dice, found, at, at, _snapshot(dice, at, number))
             if dice.random() < 0.25:  # the same interval again, with other values

@@ -10,11 +10,14 @@ import re
 import zlib
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 
 EST = timezone(timedelta(hours=-5))
 FIVE_MINUTES, HOUR, DAY = timedelta(minutes=5), timedelta(hours=1), timedelta(days=1)
 NEAR = timedelta(minutes=15)
-KEY = re.compile(r"sourcing/miso_realtime_total_load/\d{4}/\d\d/\d\d/realtime_total_load_(\d{8}_\d{6})\.json\.gz")
+KEY = re.compile(
+    r"sourcing/miso_realtime_total_load/\d{4}/\d\d/\d\d/realtime_total_load_(\d{8}_\d{6})\.json\.gz"
+)
 TABLES = ("load", "load_vintages", "forecast", "cleared", "snapshots")
 HOURLY = {"MediumTermLoadForecast": ("HourEnding", "LoadForecast"), "ClearedMW": ("Hour", "Value")}
 
@@ -43,10 +46,7 @@ def fold(files):
         for start in sorted(load):
             said = load[start]
             changes = _changes(said)
-            steps = [
-                abs(after - before)
-                for (before, _, _), (after, _, _) in zip(changes, changes[1:], strict=False)
-            ]
+            steps = [abs(after - before) for (before, _, _), (after, _, _) in pairwise(changes)]
             tables["load"][day].append(
                 {
                     "interval_start": start,
@@ -93,7 +93,9 @@ def _said(snapshots, table):
 
 def _changes(said):
     """Return what differs from what was said before it."""
-    return [each for number, each in enumerate(said) if number == 0 or said[number - 1][0] != each[0]]
+    return [
+        each for number, each in enumerate(said) if number == 0 or said[number - 1][0] != each[0]
+    ]
 
 
 def _file(key, candidate, body):

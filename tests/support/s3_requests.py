@@ -39,7 +39,12 @@ class CountingProxy(Proxy):
         match = REQUEST.match(block)
         if match and not answered:
             self.requests.append((match[1].decode(), unquote(match[2].decode())))
-        if match and self._stop and self._stop[0] == match[1].decode() and self._stop[2] == answered:
+        if (
+            match
+            and self._stop
+            and self._stop[0] == match[1].decode()
+            and self._stop[2] == answered
+        ):
             self._stop[1] -= 1
             if self._stop[1] == 0:
                 self._stop = None
