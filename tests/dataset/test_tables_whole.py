@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -250,6 +251,48 @@ def test_three_writers_at_once_one_of_them_killed(tmp_path, environment, scrapy,
     scrapy("export", "-o", place.tables, env=place.env)
     assert table_files.differences(table_files.tables(place.files()), told(there)) == []
     assert place.pending() == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "first"),
+    [
+        (rb"^GET .*\.json\.gz", False),
+        (rb"^PUT .*/out/tables/", True),
+        (rb"^PUT .*/out/tables/", False),
+        (rb"^PUT .*/out/tables/_manifest", False),
+    ],
+    ids=["before it reads", "before it writes at all", "before it writes", "before it remembers"],
+)
+def test_a_slow_writer_that_knows_less_takes_nothing_from_a_quick_one(
+    tmp_path, environment, scrapy, s3, pattern, first
+):
+    """One has listed the archive and is held up; the archive grows, and another exports it."""
+    known, more, last = in_parts(messy_archive.documents(18, DAYS[:1], 9, timed_again=True), 3)
+    s3.put(known)
+    if not first:
+        scrapy("export", "-o", s3.tables, env=s3.env)
+    s3.put(more)
+    held = threading.Event()
+
+    def hold():
+        s3.proxy.turn("hang")
+        held.set()
+
+    s3.proxy.when(pattern, 1, hold)
+    everything = told([*known, *more, *last])
+    with exporting(tmp_path, environment, s3) as slow:
+        assert held.wait(120), slow.said()
+        s3.put(last)
+        quick = scrapy("export", "-o", s3.tables, env=s3.bucket.settings)
+        assert " exported from " in quick.stdout
+        assert table_files.differences(table_files.tables(s3.files()), everything) == []
+        s3.proxy.go_on()
+        assert slow.wait(240) in (0, 1)
+        assert "Traceback" not in slow.said()
+    assert table_files.differences(table_files.tables(s3.files()), everything) == []
+    scrapy("export", "-o", s3.tables, env=s3.env)
+    assert table_files.differences(table_files.tables(s3.files()), everything) == []
+    assert s3.pending() == []
 
 
 # --- A day's tables are replaced together -----------------------------------------------------
