@@ -209,11 +209,6 @@ def test_the_order_in_which_files_come_makes_no_difference(tmp_path, scrapy):
     assert table_files.differences(found, expected) == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="BUG: of vintages with one publication and one time of collection, or none, a second "
-    "export keeps one, and says that the archive has lost data",
-)
 @pytest.mark.parametrize(
     "collected_at", [None, "2026-05-01T05:06:00Z"], ids=["unknown", "the same"]
 )
@@ -283,10 +278,6 @@ def test_the_audit_from_tables_says_what_the_audit_of_the_files_says(
     )
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="BUG: a candidate within 15 minutes of midnight takes any snapshot of the day beside it",
-)
 def test_a_snapshot_near_midnight_that_does_not_cover_its_candidate_is_left_out(tmp_path, scrapy):
     """The tables leave out what was stored for another day: here by 20 minutes, and by 12 hours."""
     root = tmp_path / "data"

@@ -160,7 +160,7 @@ def in_parts(documents, number):
 
 
 def test_killed_at_any_request_to_s3_while_the_archive_grows(tmp_path, environment, scrapy, s3):
-    documents = messy_archive.documents(11, DAYS, 9, timed_again=True)
+    documents = messy_archive.documents(11, DAYS, 9)
     moments = [(4, False), (2, False), (4, True), (7, False), (1, True), (6, True)]
     there, seen, killed, running = [], Seen(), 0, {}
     for part, (number, answered) in zip(in_parts(documents, 6), moments, strict=False):
@@ -184,7 +184,7 @@ def test_killed_at_random_moments_in_a_directory_while_the_archive_grows(
     tmp_path, environment, scrapy
 ):
     place = Directory(tmp_path)
-    documents = messy_archive.documents(12, DAYS, 9, timed_again=True)
+    documents = messy_archive.documents(12, DAYS, 9)
     dice, there, seen, killed = random.Random(12), [], Seen(), 0
 
     def stamps():
@@ -219,7 +219,7 @@ def test_killed_at_random_moments_in_a_directory_while_the_archive_grows(
 
 
 def test_three_writers_at_once_one_of_them_killed(tmp_path, environment, scrapy, place):
-    documents = messy_archive.documents(13, DAYS, 9, timed_again=True)
+    documents = messy_archive.documents(13, DAYS, 9)
     there, seen = [], Seen()
     for part in in_parts(documents, 3):
         place.put(part)
@@ -267,7 +267,7 @@ def test_a_slow_writer_that_knows_less_takes_nothing_from_a_quick_one(
     tmp_path, environment, scrapy, s3, pattern, first
 ):
     """One has listed the archive and is held up; the archive grows, and another exports it."""
-    known, more, last = in_parts(messy_archive.documents(18, DAYS[:1], 9, timed_again=True), 3)
+    known, more, last = in_parts(messy_archive.documents(18, DAYS[:1], 9), 3)
     s3.put(known)
     if not first:
         scrapy("export", "-o", s3.tables, env=s3.env)
@@ -307,7 +307,7 @@ def test_a_day_that_was_replaced_by_half_is_finished_by_the_next_run(
     tmp_path, environment, scrapy, s3, number, answered
 ):
     """The network goes away between two tables of a day, and the export is killed."""
-    documents = messy_archive.documents(14, DAYS[:1], 8, timed_again=True)
+    documents = messy_archive.documents(14, DAYS[:1], 8)
     s3.put(documents)
     scrapy("export", "-o", s3.tables, env=s3.env)
     before = told(documents)
@@ -349,7 +349,7 @@ def test_a_day_that_was_replaced_by_half_is_finished_without_the_file_that_chang
     tmp_path, environment, scrapy, s3
 ):
     """The snapshot is gone when the next run comes: its values are in some tables of the day."""
-    documents = messy_archive.documents(15, DAYS[:1], 8, timed_again=True)
+    documents = messy_archive.documents(15, DAYS[:1], 8)
     s3.put(documents)
     scrapy("export", "-o", s3.tables, env=s3.env)
     at = est(DAYS[0], "23:55")
@@ -373,7 +373,7 @@ def test_a_day_that_was_replaced_by_half_is_finished_without_the_file_that_chang
 
 
 def test_tables_that_know_more_than_the_archive_never_shrink(tmp_path, scrapy, place):
-    documents = messy_archive.documents(16, DAYS, 9, timed_again=True)
+    documents = messy_archive.documents(16, DAYS, 9)
     place.put(documents)
     scrapy("export", "-o", place.tables, env=place.env)
     before = told(documents)
@@ -410,7 +410,7 @@ def test_tables_that_know_more_than_the_archive_never_shrink(tmp_path, scrapy, p
 
 
 def test_the_next_run_lists_the_archive_and_reads_only_what_changed(scrapy, s3):
-    documents = messy_archive.documents(17, [*DAYS, "2026-05-05"], 9, timed_again=True)
+    documents = messy_archive.documents(17, [*DAYS, "2026-05-05"], 9)
     s3.put(documents)
 
     def asked(*args):

@@ -28,12 +28,12 @@ BAD_CLEARED = [
 ]  # fmt: skip
 
 
-def documents(seed, days, per_day=14, *, timed_again=False):
+def documents(seed, days, per_day=14):
     """Return [(key, bytes), ...] of an archive of *days*, in an order in which it may have grown.
 
     It has gaps, revisions to and fro, three styles of labels, duplicates, several snapshots of one
     interval, snapshots across midnight, of another day, without a time of collection, damaged files
-    and bad rows. With *timed_again*, every further snapshot of an interval has a time of collection.
+    and bad rows.
     """
     dice = random.Random(seed)
     found = {}
@@ -45,10 +45,10 @@ def documents(seed, days, per_day=14, *, timed_again=False):
             _file(dice, found, at, at, _snapshot(dice, at, number))
             if dice.random() < 0.25:  # the same interval again, with other values
                 again = _snapshot(dice, at, number)
-                _file(dice, found, at, at + INTERVAL, again, timed=timed_again)
+                _file(dice, found, at, at + INTERVAL, again)
             if dice.random() < 0.2:  # and filed where it still counts
                 again = _snapshot(dice, at, number)
-                _file(dice, found, at, at + 3 * INTERVAL, again, timed=timed_again)
+                _file(dice, found, at, at + 3 * INTERVAL, again)
             if dice.random() < 0.1:  # and where it does not
                 other = est(day, "12:00") + dice.choice((-2, 3)) * timedelta(days=1)
                 _file(dice, found, at, other + number % 60 * INTERVAL, None)
@@ -118,13 +118,13 @@ def _mw(dice, usual):
     return usual if dice.random() < 0.9 else usual + dice.choice((-20, -0.5, 12, 250))
 
 
-def _file(dice, found, at, candidate, data, *, timed=False):
+def _file(dice, found, at, candidate, data):
     if data is None:
         data = samples.data(at, {"00:00": 1}, {1: 1}, {1: 1})
     # Collected soon or hours later, but no two snapshots of one interval at the same instant.
     late = dice.choice((30, 47.25, 3600)) + (candidate - at) / timedelta(seconds=1000)
     body = samples.document(data, candidate, at + timedelta(seconds=max(late, 1)))
-    if dice.random() < 0.15 and not timed:
+    if dice.random() < 0.15:
         document = json.loads(gzip.decompress(body))
         document["collection_metadata"]["collected_at"] = dice.choice(NO_TIMES)
         if document["collection_metadata"]["collected_at"] is None:
