@@ -198,7 +198,7 @@ def test_the_tables_in_s3_of_a_bucket_equal_a_naive_fold_of_its_files(s3_tables,
 
 def test_the_order_in_which_files_come_makes_no_difference(tmp_path, scrapy):
     """One export after each part of the archive gives what one export of all gives."""
-    documents = messy_archive.documents(2, DAYS[2:5], timed_again=True)
+    documents = messy_archive.documents(2, DAYS[2:5])
     size = len(documents) // 3 + 1
     for begin in range(0, len(documents), size):
         put_all(tmp_path / "data", documents[begin : begin + size])
