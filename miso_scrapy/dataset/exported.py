@@ -132,18 +132,7 @@ class ExportedTables:
 
         Without a manifest, or if it is damaged, return an empty one.
         """
-        value, _ = self._manifest()
-        try:
-            return Manifest(
-                Kind(value["kind"]),
-                {
-                    day: Entry.from_json(entry)
-                    for text, entry in value["days"].items()
-                    if (day := date.fromisoformat(text)) and (wanted is None or day in wanted)
-                },
-            )
-        except (LookupError, TypeError, ValueError, AttributeError):
-            return Manifest()
+        return _parsed(self._manifest()[0], wanted)
 
     def _manifest(self) -> tuple[dict[str, Any], str | None]:
         """Return the JSON of the manifest, which may be damaged, and its version."""
@@ -160,7 +149,7 @@ class ExportedTables:
         """Put the entries of *days* into the manifest. Raises StoreUnavailable."""
         for _ in range(_TRIES):
             value, version = self._manifest()
-            entries = value.get("days") or {}
+            entries = {} if _parsed(value).kind is None else value["days"]  # empty if it is damaged
             entries |= {str(day): entry.to_json() for day, entry in days.items()}
             value = {"kind": kind, "days": dict(sorted(entries.items()))}
             body = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
@@ -267,6 +256,21 @@ class ExportedTables:
         )
 
 
+def _parsed(value: dict[str, Any], wanted: DayRange | None = None) -> Manifest:
+    """Return the manifest in *value*, with the entries of the days *wanted*; an empty one if damaged."""
+    try:
+        return Manifest(
+            Kind(value["kind"]),
+            {
+                day: Entry.from_json(entry)
+                for text, entry in value["days"].items()
+                if (day := date.fromisoformat(text)) and (wanted is None or day in wanted)
+            },
+        )
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return Manifest()
+
+
 def _zip(tables: Mapping[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as bundle:
@@ -276,5 +280,9 @@ def _zip(tables: Mapping[str, bytes]) -> bytes:
 
 
 def _unzip(body: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(body)) as bundle:
-        return {table: bundle.read(table) for table in bundle.namelist()}
+    """Return the tables in the file *body*, none if it is damaged."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(body)) as bundle:
+            return {table: bundle.read(table) for table in bundle.namelist()}
+    except zipfile.BadZipFile:
+        return {}

@@ -19,10 +19,12 @@ def merge(before: MarketDay, now: MarketDay) -> MarketDay:
     *before* could read it.
     """
     vintages = _merge_vintages(before.load_vintages, now.load_vintages)
-    last_published: dict[datetime, datetime] = {}
+    # From the vintages as well, because the table of the load may be damaged, and is empty then.
+    last_published = {each.start: each.published for each in vintages}
     for value in (*before.load, *now.load):
-        start, last = value.interval_start, value.last_published
-        last_published[start] = max(last, last_published.get(start, last))
+        start = value.interval_start
+        if start in last_published:
+            last_published[start] = max(last_published[start], value.last_published)
     return MarketDay(
         now.day,
         load_values(vintages, last_published),
