@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from datetime import datetime
 
-from miso_scrapy.dataset.fold import MarketDay, Vintage, load_values
+from miso_scrapy.dataset.fold import MarketDay, Vintage, changes, load_values
 
 
 def known_by(day: MarketDay, as_of: datetime) -> MarketDay:
@@ -21,7 +21,7 @@ def known_by(day: MarketDay, as_of: datetime) -> MarketDay:
     ]
 
     def known(vintages: list[Vintage]) -> list[Vintage]:
-        return [each for each in vintages if (each.collected or each.published) <= as_of]
+        return changes(each for each in vintages if (each.collected or each.published) <= as_of)
 
     vintages = known(day.load_vintages)
     intervals = sorted(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from miso_scrapy.dataset.fold import FiledFile, MarketDay, Vintage, load_values
+from miso_scrapy.dataset.fold import FiledFile, MarketDay, Vintage, changes, load_values
 
 
 def merge(before: MarketDay, now: MarketDay) -> MarketDay:
@@ -40,12 +40,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 def _merge_vintages(before: Iterable[Vintage], now: Iterable[Vintage]) -> list[Vintage]:
     vintages = {_place(each): each for each in (*before, *now)}
-    merged: list[Vintage] = []
-    for _, vintage in sorted(vintages.items()):
-        # A vintage is a change: if two in a row have the same MW, only the first is a change.
-        if not merged or merged[-1][:2] != vintage[:2]:
-            merged.append(vintage)
-    return merged
+    return changes(vintage for _, vintage in sorted(vintages.items()))
 
 
 def _place(vintage: Vintage) -> tuple[datetime, datetime, datetime]:

@@ -99,6 +99,24 @@ def test_an_answer_as_of_a_time_has_nothing_that_was_collected_later(archive):
     assert (day["values"], day["values_missing"], day["snapshots"]) == (2, 4, 2)
 
 
+def test_an_answer_as_of_a_time_has_changes_only(tmp_path):
+    """The value between two equal ones was not known by then."""
+    root = tmp_path / "data"
+    samples.file(root, DAY, "00:00", {"00:00": 100}, {1: 10}, {1: 1})
+    samples.file(
+        root, DAY, "00:05", {"00:00": 110}, {1: 11}, {1: 2}, collected_at=est(DAY, "00:45")
+    )
+    samples.file(root, DAY, "00:10", {"00:00": 100}, {1: 10}, {1: 1})
+    archive = miso_scrapy.open_archive(root)
+    for clock, changes in [("00:30", 0), ("00:45", 2)]:
+        asked = {"as_of": est(DAY, clock)}
+        (row,) = archive.load(DAY, NEXT, **asked).to_pylist()
+        assert (row["load_mw"], row["revisions"]) == (100, changes)
+        assert row["last_published"] == est(DAY, "00:10")
+        for name in ("load_vintages", "forecast", "cleared"):
+            assert getattr(archive, name)(DAY, NEXT, **asked).num_rows == changes + 1
+
+
 def test_times_are_in_the_zone_that_is_asked_for(archive):
     for name in (*TABLES, "audit"):
         table = getattr(archive, name)(DAY, NEXT, tz="EST")
