@@ -340,7 +340,7 @@ def _day(name: str, value: Day | None) -> date | None:
 def _instant(value: Instant | None) -> datetime | None:
     fault = f"as_of {value!r} must be a time with its offset, such as 2026-11-07T06:00-05:00"
     instant = _parsed(datetime.fromisoformat, fault, value)
-    if instant is not None and instant.tzinfo is None:
+    if not isinstance(instant, (datetime, type(None))) or (instant and instant.tzinfo is None):
         raise ValueError(fault)
     return instant
 
@@ -362,7 +362,7 @@ def _in_zone(table: pa.Table, tz: str) -> pa.Table:
     """Return *table* with its times in the zone *tz*."""
     try:
         ZoneInfo(tz)
-    except (LookupError, ValueError, OSError):
+    except (LookupError, TypeError, ValueError, OSError):
         raise ValueError(f"tz {tz!r} must be a time zone, such as EST or America/Chicago") from None
     fields = [
         field.with_type(pa.timestamp("us", tz)) if field.type == TIME else field

@@ -176,7 +176,9 @@ def test_tables_that_are_given_beside_an_archive_are_brought_up_to_date(known, t
         (lambda a: a.load("2026-05-02", "2026-05-02"), "the end is not included"),
         (lambda a: a.load(as_of="2026-05-02T12:00"), "must be a time with its offset"),
         (lambda a: a.load(as_of="noon"), "must be a time with its offset"),
+        (lambda a: a.load(as_of=date(2026, 5, 2)), "must be a time with its offset"),
         (lambda a: a.load(tz="Mars"), "tz 'Mars' must be a time zone"),
+        (lambda a: a.load(tz=None), "tz None must be a time zone"),
     ],
 )
 def test_a_wrong_argument_is_a_value_error_of_one_line(known, call, said):
