@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial, reduce
 from typing import BinaryIO, NamedTuple
+
+import pyarrow as pa
 
 from miso_scrapy.archive.identity import Kind
 from miso_scrapy.dataset.audit import facts
 from miso_scrapy.dataset.csv import csv_header, csv_lines
 from miso_scrapy.dataset.days import DayFiles
 from miso_scrapy.dataset.exported import Entry, ExportedTables, Listing, Manifest, version_of
-from miso_scrapy.dataset.faults import Faults, WrongTables
+from miso_scrapy.dataset.faults import DamagedTable, Faults, WrongTables
 from miso_scrapy.dataset.merge import merge
 from miso_scrapy.dataset.read import read
-from miso_scrapy.dataset.tables import TABLES, kind_in, market_day_of, parquet_files
+from miso_scrapy.dataset.tables import TABLES, market_day_of, parquet_files, read_parquet
 from miso_scrapy.dataset.workers import Map
 from miso_scrapy.store import Store, StoreUnavailable
 
@@ -165,21 +168,26 @@ def day_tables(archive: Store, kind: Kind, task: _Task) -> DayTables:
     day = done.market_day
     snapshots = sum(1 for _ in day.used())
     version = version_of(files.version) if done.complete else ""
-    exported = [market_day_of(files.day, tables) for tables in task.before]
+    intact = [_intact(files.day, tables) for tables in task.before]
+    exported = [market_day_of(files.day, tables) for tables in intact]
     if exported:
         before = reduce(merge, exported)
         day = merge(before, done.market_day)
     entry = Entry(version, {}, facts(day), done.faults, knew_more=day != done.market_day)
     result = DayTables(files.day, snapshots, entry)
-    unchanged = len(exported) == 1 and day == before and _intact(task.before[0])
+    unchanged = len(exported) == 1 and day == before and len(intact[0]) == len(TABLES)
     if day.snapshots and not unchanged:
         result.bodies = parquet_files(day, version, kind)
     return result
 
 
-def _intact(tables: dict[str, bytes]) -> bool:
-    """Return whether all the tables of a day are there and can be read."""
-    return all(table in tables and kind_in(tables[table]) for table in TABLES)
+def _intact(day: date, tables: dict[str, bytes]) -> dict[str, pa.Table]:
+    """Return those of the *tables* of a day that can be read. The export writes the others again."""
+    found = {}
+    for name, body in tables.items():
+        with suppress(DamagedTable):
+            found[name] = read_parquet(name, day, body)
+    return found
 
 
 @dataclass

@@ -36,7 +36,7 @@ from miso_scrapy.dataset.days import DayRange
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.merge import merge
-from miso_scrapy.dataset.tables import TABLES, kind_in, market_day_of
+from miso_scrapy.dataset.tables import TABLES, kind_in, market_day_of, read_parquet
 from miso_scrapy.store import Store, StoreUnavailable
 
 _LAYOUT = 3
@@ -197,7 +197,15 @@ class ExportedTables:
         """
         exported = [{table: body for table, (body, _) in self.read(day).items()}]
         exported += self.bundles(pending)
-        return reduce(merge, (market_day_of(day, tables) for tables in exported))
+        return reduce(
+            merge,
+            (
+                market_day_of(
+                    day, {name: read_parquet(name, day, body) for name, body in tables.items()}
+                )
+                for tables in exported
+            ),
+        )
 
     def market_days(self, days: Sequence[date]) -> list[MarketDay]:
         """Return the market day of each of *days*. Raises StoreUnavailable and WrongTables."""

@@ -271,7 +271,9 @@ class Archive:
             if day in pending:
                 return day, arrow_table(name, tables.market_day(day, pending[day]))
             found = tables.read(day, [name])
-            return day, read_parquet(found[name][0]) if found else SCHEMAS[name].empty_table()
+            if not found:
+                return day, SCHEMAS[name].empty_table()
+            return day, read_parquet(name, day, found[name][0])
 
         found = [day for day, entry in manifest.days.items() if entry.tables]
         with ThreadPoolExecutor(32) as threads:

@@ -1,5 +1,7 @@
 """Exported tables that are damaged, or half replaced: what the next export and a reader make of them."""
 
+import pyarrow
+import pyarrow.parquet as pq
 import pytest
 
 import miso_scrapy
@@ -54,3 +56,14 @@ def test_a_damaged_manifest_is_written_again(tables, days):
     export(tables)
     assert export_reader.tables(tables) == before
     assert miso_scrapy.open_archive(tables).load(DAY).num_rows == 3
+
+
+@pytest.mark.parametrize("asked", [{}, {"as_of": "2026-06-01T00:00Z"}])
+def test_a_damaged_table_is_an_error_for_a_reader(tables, asked):
+    path = path_of(tables, "load")
+    other = pyarrow.table({"load_mw": [1.0]})
+    for damage in (lambda: path.write_bytes(b"damaged"), lambda: pq.write_table(other, path)):
+        damage()
+        with pytest.raises(miso_scrapy.ArchiveError, match=f"the table load of {DAY}") as error:
+            miso_scrapy.open_archive(tables).load(DAY, **asked)
+        assert "\n" not in str(error.value)
