@@ -20,7 +20,13 @@ from miso_scrapy.dataset.exported import Entry, ExportedTables, Listing, Manifes
 from miso_scrapy.dataset.faults import DamagedTable, Faults, WrongTables
 from miso_scrapy.dataset.merge import merge
 from miso_scrapy.dataset.read import read
-from miso_scrapy.dataset.tables import TABLES, market_day_of, parquet_files, read_parquet
+from miso_scrapy.dataset.tables import (
+    TABLES,
+    market_day_of,
+    parquet_files,
+    read_parquet,
+    version_in,
+)
 from miso_scrapy.dataset.workers import Map
 from miso_scrapy.store import Store, StoreUnavailable
 
@@ -175,10 +181,15 @@ def day_tables(archive: Store, kind: Kind, task: _Task) -> DayTables:
         day = merge(before, done.market_day)
     entry = Entry(version, {}, facts(day), done.faults, knew_more=day != done.market_day)
     result = DayTables(files.day, snapshots, entry)
-    unchanged = len(exported) == 1 and day == before and len(intact[0]) == len(TABLES)
+    unchanged = len(exported) == 1 and day == before and _whole(intact[0])
     if day.snapshots and not unchanged:
         result.bodies = parquet_files(day, version, kind)
     return result
+
+
+def _whole(tables: dict[str, pa.Table]) -> bool:
+    """Return whether all the tables of a day are there, of the same export."""
+    return len(tables) == len(TABLES) and len(set(map(version_in, tables.values()))) == 1
 
 
 def _intact(day: date, tables: dict[str, bytes]) -> dict[str, pa.Table]:

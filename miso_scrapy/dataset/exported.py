@@ -29,6 +29,7 @@ from functools import reduce
 from typing import Any
 
 import orjson
+import pyarrow as pa
 
 from miso_scrapy.archive.identity import Kind
 from miso_scrapy.dataset.audit import DayFacts
@@ -36,7 +37,7 @@ from miso_scrapy.dataset.days import DayRange
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.merge import merge
-from miso_scrapy.dataset.tables import TABLES, kind_in, market_day_of, read_parquet
+from miso_scrapy.dataset.tables import TABLES, kind_in, market_day_of, read_parquet, version_in
 from miso_scrapy.store import Store, StoreUnavailable
 
 _LAYOUT = 3
@@ -195,17 +196,18 @@ class ExportedTables:
 
         Raises StoreUnavailable and WrongTables.
         """
-        exported = [{table: body for table, (body, _) in self.read(day).items()}]
-        exported += self.bundles(pending)
-        return reduce(
-            merge,
-            (
-                market_day_of(
-                    day, {name: read_parquet(name, day, body) for name, body in tables.items()}
-                )
-                for tables in exported
-            ),
-        )
+
+        def read(tables: Mapping[str, bytes]) -> dict[str, pa.Table]:
+            return {name: read_parquet(name, day, body) for name, body in tables.items()}
+
+        for _ in range(_TRIES):
+            # Before the tables: when such a file is gone, all its tables are in place.
+            bundles = [read(tables) for tables in self.bundles(pending)]
+            tables = read({table: body for table, (body, _) in self.read(day).items()})
+            if bundles or len({version_in(table) for table in tables.values()}) < 2:
+                return reduce(merge, (market_day_of(day, each) for each in (tables, *bundles)))
+            pending = self.pending().get(day, ())  # they are being replaced
+        raise self._contended()
 
     def market_days(self, days: Sequence[date]) -> list[MarketDay]:
         """Return the market day of each of *days*. Raises StoreUnavailable and WrongTables."""

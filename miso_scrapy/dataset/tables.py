@@ -130,6 +130,11 @@ def read_parquet(name: str, day: date, body: bytes) -> pa.Table:
     return table
 
 
+def version_in(table: pa.Table) -> bytes | None:
+    """Return the version of the files that *table* was made from."""
+    return (table.schema.metadata or {}).get(_VERSION)
+
+
 def market_day_of(day: date, tables: Mapping[str, pa.Table]) -> MarketDay:
     """Return the market day in *tables*. A table that is not there counts as empty."""
     return MarketDay(

@@ -1,10 +1,16 @@
 """Exported tables that are damaged, or half replaced: what the next export and a reader make of them."""
 
+import zipfile
+from datetime import date
+
 import pyarrow
 import pyarrow.parquet as pq
 import pytest
 
 import miso_scrapy
+from miso_scrapy.dataset.exported import ExportedTables
+from miso_scrapy.dataset.tables import TABLES
+from miso_scrapy.store.directory import DirectoryStore
 from tests.support import export_reader, samples
 
 DAY, NEXT = "2026-05-01", "2026-05-02"
@@ -67,3 +73,53 @@ def test_a_damaged_table_is_an_error_for_a_reader(tables, asked):
         with pytest.raises(miso_scrapy.ArchiveError, match=f"the table load of {DAY}") as error:
             miso_scrapy.open_archive(tables).load(DAY, **asked)
         assert "\n" not in str(error.value)
+
+
+class _Interrupted(DirectoryStore):
+    """A store that calls *between* once, right before the key that ends with *at* is read."""
+
+    def __init__(self, root, at, between):
+        super().__init__(root)
+        self._at, self._between = at, between
+
+    def get_versioned(self, key):
+        self._interrupt(key)
+        return super().get_versioned(key)
+
+    def get(self, key):
+        self._interrupt(key)
+        return super().get(key)
+
+    def _interrupt(self, key):
+        if key.endswith(self._at) and (between := self._between):
+            self._between = None
+            between()
+
+
+@pytest.mark.parametrize("at", ["load_vintages.parquet", ".zip"])
+def test_a_reader_sees_a_day_whole_while_it_is_replaced(tables, at):
+    """An export replaces all the tables after the reader has listed or read some of them."""
+    samples.file(tables.parent / "data", DAY, "00:10", {"00:00": 120, "00:10": 7})
+    if at == ".zip":  # one that was killed before it had replaced all tables
+        old = path_of(tables, "load_vintages").read_bytes()
+        export(tables)
+        pending = tables / "_pending" / f"{DAY}-0.zip"
+        with zipfile.ZipFile(pending, "w") as bundle:
+            for name in TABLES:
+                bundle.writestr(name, path_of(tables, name).read_bytes())
+        path_of(tables, "load_vintages").write_bytes(old)
+    store = _Interrupted(tables, at, lambda: export(tables))
+    (day,) = ExportedTables(store).market_days([date.fromisoformat(DAY)])
+    assert [value.load_mw for value in day.load] == [120, 5, 7]
+    assert [vintage.mw for vintage in day.load_vintages] == [100, 110, 120, 5, 7]
+    assert len(day.snapshots) == 3
+
+
+def test_tables_of_two_exports_are_written_again(tables):
+    """Two exports of a new day that are killed can leave them, and a reader takes none for whole."""
+    target = path_of(tables, "snapshots", NEXT)
+    table = pq.ParquetFile(target).read()
+    metadata = {**table.schema.metadata, b"miso_scrapy.version": b"another"}
+    pq.write_table(table.replace_schema_metadata(metadata), target)
+    export(tables)
+    assert miso_scrapy.open_archive(tables).load(NEXT, as_of="2026-06-01T00:00Z").num_rows == 1
