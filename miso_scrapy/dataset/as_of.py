@@ -1,4 +1,4 @@
-"""Tell what was known of a market day at an earlier time."""
+"""Tell what the tables of a market day say of an earlier time."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from miso_scrapy.dataset.fold import MarketDay, Vintage, changes, load_values
 
 
 def known_by(day: MarketDay, as_of: datetime) -> MarketDay:
-    """Return *day* as it was known at *as_of*.
+    """Return *day* as it was known at *as_of*: what :func:`read` returns for its files, with two limits.
 
-    A snapshot was known when it was collected. If that is not known, it counts as known at the interval
-    for which it was published. A file that cannot be read counts as known at its candidate.
+    The tables have a row for each change, not each snapshot. So a value that an earlier snapshot brought
+    counts as known only when that one was collected, even if a later one with the same value was
+    collected before it. And a snapshot without a row of a value counts for its *last_published*.
     """
     snapshots = [
         file

@@ -253,13 +253,13 @@ class Archive:
         """Return the market days, from the tables if there are some; as at *then*, if it is given."""
         if self._tables is not None:
             self._update(self._tables, wanted)
-            read_days = self._tables.market_days(sorted(self._tables.manifest(wanted).days))
-        else:
-            assert self._store is not None
-            store, files = self._store, list(days(self._store, wanted))
-            with self._spread(len(files)) as spread:
-                read_days = [done.market_day for done in spread(partial(read, store), files)]
-        return [known_by(day, then) for day in read_days] if then else read_days
+            exported = self._tables.market_days(sorted(self._tables.manifest(wanted).days))
+            return [known_by(day, then) for day in exported] if then else exported
+        assert self._store is not None
+        files = days(self._store, wanted)
+        with self._spread(len(files)) as spread:
+            read_days = spread(partial(read, self._store, as_of=then), files)
+            return [done.market_day for done in read_days]
 
     def _exported(
         self, tables: ExportedTables, name: str, wanted: DayRange

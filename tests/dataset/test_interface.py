@@ -4,10 +4,14 @@ import json
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas
 import polars
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import miso_scrapy
 from tests.support import samples
@@ -115,6 +119,29 @@ def test_an_answer_as_of_a_time_has_changes_only(tmp_path):
         assert row["last_published"] == est(DAY, "00:10")
         for name in ("load_vintages", "forecast", "cleared"):
             assert getattr(archive, name)(DAY, NEXT, **asked).num_rows == changes + 1
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=30)
+def test_as_of_a_time_files_give_what_an_archive_of_only_what_was_collected_gives(drawn):
+    with TemporaryDirectory() as both:
+        whole, then = Path(both) / "whole", Path(both) / "then"
+        as_of = est(DAY) + timedelta(minutes=drawn.draw(st.integers(0, 60)))
+        samples.put(then, est(NEXT, "12:00"), b"")  # so that it is an archive
+        for number in range(6):
+            at = est(DAY) + number * samples.INTERVAL
+            mw = st.sampled_from([100, 110])
+            load = drawn.draw(st.dictionaries(st.sampled_from(["00:00", "00:05"]), mw))
+            hours = drawn.draw(st.dictionaries(st.sampled_from([1, 2]), mw))
+            collected = at + timedelta(minutes=drawn.draw(st.integers(0, 30)))
+            body = samples.document(samples.data(at, load, hours, hours), at, collected)
+            for root in (whole, then)[: 2 if collected <= as_of else 1]:
+                samples.put(root, at, body)
+        for name in (*TABLES, "audit"):
+            asked = {"as_of": as_of} if name == "audit" else {}
+            expected = getattr(miso_scrapy.open_archive(then), name)(DAY, NEXT, **asked)
+            answer = getattr(miso_scrapy.open_archive(whole), name)(DAY, NEXT, as_of=as_of)
+            assert answer.equals(expected)
 
 
 def test_times_are_in_the_zone_that_is_asked_for(archive):
