@@ -39,8 +39,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def _merge_vintages(before: Iterable[Vintage], now: Iterable[Vintage]) -> list[Vintage]:
-    vintages = {_place(each): each for each in (*before, *now)}
-    return changes(vintage for _, vintage in sorted(vintages.items()))
+    now = list(now)
+    places = set(map(_place, now))
+    only_before = [each for each in before if _place(each) not in places]
+    return changes(sorted([*only_before, *now], key=_place))
 
 
 def _place(vintage: Vintage) -> tuple[datetime, datetime, datetime]:

@@ -1,7 +1,9 @@
 """Exported tables that are damaged, or half replaced: what the next export and a reader make of them."""
 
+import gzip
+import json
 import zipfile
-from datetime import date
+from datetime import date, timedelta
 
 import pyarrow
 import pyarrow.parquet as pq
@@ -12,6 +14,7 @@ from miso_scrapy.dataset.exported import ExportedTables
 from miso_scrapy.dataset.tables import TABLES
 from miso_scrapy.store.directory import DirectoryStore
 from tests.support import export_reader, samples
+from tests.support.samples import est
 
 DAY, NEXT = "2026-05-01", "2026-05-02"
 
@@ -123,3 +126,19 @@ def test_tables_of_two_exports_are_written_again(tables):
     pq.write_table(table.replace_schema_metadata(metadata), target)
     export(tables)
     assert miso_scrapy.open_archive(tables).load(NEXT, as_of="2026-06-01T00:00Z").num_rows == 1
+
+
+def test_an_interval_that_was_filed_twice_without_times_keeps_both_values(tables):
+    root = tables.parent / "data"
+    for minute, mw in enumerate((1, 2)):
+        at = est(NEXT, "12:00")
+        body = json.loads(gzip.decompress(samples.document(samples.data(at, {"12:00": mw}), at)))
+        del body["collection_metadata"]["collected_at"]
+        candidate = at + timedelta(minutes=minute)
+        samples.put(root, candidate, gzip.compress(json.dumps(body).encode()))
+    for clock in ("12:05", "12:10"):
+        samples.file(root, NEXT, clock, {clock: 1})
+        export(tables)
+    archives = miso_scrapy.open_archive(root), miso_scrapy.open_archive(tables)
+    theirs, ours = (each.load_vintages(NEXT) for each in archives)
+    assert ours.equals(theirs)
