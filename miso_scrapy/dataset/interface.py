@@ -249,17 +249,21 @@ class Archive:
         whole = pa.concat_tables([table.replace_schema_metadata(None) for table in marked])
         return _in_zone(whole.replace_schema_metadata({"miso_scrapy.kind": str(kind)}), tz)
 
-    def _days(self, wanted: DayRange, then: datetime | None) -> list[MarketDay]:
-        """Return the market days, from the tables if there are some; as at *then*, if it is given."""
+    def _days(self, wanted: DayRange, then: datetime | None) -> Iterator[MarketDay]:
+        """Yield the market days, from the tables if there are some; as at *then*, if it is given.
+
+        A market day takes 0.25 MB, ten times as much as its table of the load: do not hold many.
+        """
         if self._tables is not None:
             self._update(self._tables, wanted)
             exported = self._tables.market_days(sorted(self._tables.manifest(wanted).days))
-            return [known_by(day, then) for day in exported] if then else exported
+            yield from (known_by(day, then) for day in exported) if then else exported
+            return
         assert self._store is not None
         files = days(self._store, wanted)
         with self._spread(len(files)) as spread:
-            read_days = spread(partial(read, self._store, as_of=then), files)
-            return [done.market_day for done in read_days]
+            for done in spread(partial(read, self._store, as_of=then), files):
+                yield done.market_day
 
     def _exported(
         self, tables: ExportedTables, name: str, wanted: DayRange
