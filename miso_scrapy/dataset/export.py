@@ -74,6 +74,8 @@ class Update:
     listing: Listing
     todo: list[DayFiles]
     """The days whose tables are not up to date."""
+    unsaved: dict[date, Entry] = field(default_factory=dict)
+    """The entries that are not in the stored manifest yet."""
 
     @classmethod
     def prepare(
@@ -91,7 +93,13 @@ class Update:
                 "choose another place for its tables"
             )
         todo = [files for files in found if not _is_current(files, manifest, listing)]
-        return cls(archive, tables, kind, manifest, listing, todo)
+        unsaved = {}
+        if manifest.kind is None:  # lost or damaged: readers need the other days too
+            others = sorted(listing.tables.keys() - {files.day for files in found})
+            for day in tables.market_days(others):
+                unsaved[day.day] = Entry("", listing.tables[day.day], facts(day), Faults())
+            manifest.days |= unsaved
+        return cls(archive, tables, kind, manifest, listing, todo, unsaved)
 
     def run(self, spread: Map) -> Iterator[Exported]:
         """Export the days; yield each day once its tables are in place.
@@ -103,21 +111,24 @@ class Update:
         for files in self.todo:
             before, versions[files.day], pending[files.day] = self._before(files.day, self.listing)
             tasks.append(_Task(files, before))
-        changed: dict[date, Entry] = {}
         saved = time.monotonic()
         try:
             for task, done in zip(
                 tasks, spread(partial(day_tables, self.archive, self.kind), tasks), strict=True
             ):
                 last = self._publish(task.files, done, versions[done.day], pending[done.day])
-                changed[last.day] = self.manifest.days[last.day] = last.entry
+                self.unsaved[last.day] = self.manifest.days[last.day] = last.entry
                 if time.monotonic() - saved > _SAVE_EVERY:
-                    self.tables.save(changed, self.kind)
-                    changed, saved = {}, time.monotonic()
+                    self._save()
+                    saved = time.monotonic()
                 yield Exported(last.day, last.snapshots, bool(last.bodies))
         finally:
-            if changed:
-                self.tables.save(changed, self.kind)
+            self._save()
+
+    def _save(self) -> None:
+        if self.unsaved:
+            self.tables.save(self.unsaved, self.kind)
+            self.unsaved = {}
 
     def _before(
         self, day: date, listing: Listing

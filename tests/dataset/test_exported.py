@@ -67,6 +67,15 @@ def test_a_damaged_manifest_is_written_again(tables, days):
     assert miso_scrapy.open_archive(tables).load(DAY).num_rows == 3
 
 
+def test_without_its_manifest_an_export_of_some_days_forgets_none_of_the_others(tables):
+    reader = miso_scrapy.open_archive(tables)
+    load, audit = reader.load(), reader.audit(DAY, "2026-05-03")
+    (tables / "_manifest.json").unlink()
+    miso_scrapy.open_archive(tables.parent / "data", tables=tables).load(NEXT)
+    assert reader.load().equals(load)
+    assert reader.audit(DAY, "2026-05-03").equals(audit)
+
+
 @pytest.mark.parametrize("asked", [{}, {"as_of": "2026-06-01T00:00Z"}])
 def test_a_damaged_table_is_an_error_for_a_reader(tables, asked):
     path = path_of(tables, "load")
