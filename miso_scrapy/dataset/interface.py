@@ -35,25 +35,6 @@ Day = str | date
 Instant = str | datetime
 """A time with its offset from UTC, such as ``2026-11-07T06:00-05:00``."""
 
-_AUDIT = pa.schema(
-    {
-        "market_day": pa.date32(),
-        "snapshots": pa.int32(),
-        "values": pa.int32(),
-        "values_missing": pa.int32(),
-        "healed": pa.int32(),
-        "revisions": pa.int32(),
-        "largest_revision_mw": pa.float64(),
-        "unreadable_files": pa.int32(),
-        "dropped_rows": pa.int32(),
-        "filed_under_another_day": pa.int32(),
-        "empty_snapshots": pa.int32(),
-        "longest_silence_minutes": pa.int32(),
-        "newest": TIME,
-        "missing": pa.list_(pa.struct({"first": TIME, "last": TIME, "values": pa.int32()})),
-    }
-)
-
 
 class ArchiveError(Exception):
     """Raised if an archive or its tables cannot be read. The message is one line."""
@@ -229,7 +210,7 @@ class Archive:
             }
             for each in audits[within(audits, wanted)]
         ]
-        return _in_zone(pa.Table.from_pylist(rows, schema=_AUDIT), tz)
+        return pa.Table.from_pylist(rows, schema=_audit_schema(_time(tz)))
 
     def _table(
         self, name: str, start: Day | None, end: Day | None, as_of: Instant | None, tz: str
@@ -360,18 +341,42 @@ def _parsed(parse: Callable[[str], T], fault: str, value: str | T | None) -> T |
         raise ValueError(fault) from None
 
 
+def _audit_schema(time: pa.DataType) -> pa.Schema:
+    return pa.schema(
+        {
+            "market_day": pa.date32(),
+            "snapshots": pa.int32(),
+            "values": pa.int32(),
+            "values_missing": pa.int32(),
+            "healed": pa.int32(),
+            "revisions": pa.int32(),
+            "largest_revision_mw": pa.float64(),
+            "unreadable_files": pa.int32(),
+            "dropped_rows": pa.int32(),
+            "filed_under_another_day": pa.int32(),
+            "empty_snapshots": pa.int32(),
+            "longest_silence_minutes": pa.int32(),
+            "newest": time,
+            "missing": pa.list_(pa.struct({"first": time, "last": time, "values": pa.int32()})),
+        }
+    )
+
+
 def _repeated(day: date, length: int) -> pa.Array:
     return pa.repeat(pa.scalar(day, pa.date32()), length)
 
 
 def _in_zone(table: pa.Table, tz: str) -> pa.Table:
     """Return *table* with its times in the zone *tz*."""
+    time = _time(tz)
+    fields = [field.with_type(time) if field.type == TIME else field for field in table.schema]
+    return table.cast(pa.schema(fields, metadata=table.schema.metadata))
+
+
+def _time(tz: str) -> pa.DataType:
+    """Return the type of a time in the zone *tz*. Raises ValueError."""
     try:
         ZoneInfo(tz)
     except (LookupError, TypeError, ValueError, OSError):
         raise ValueError(f"tz {tz!r} must be a time zone, such as EST or America/Chicago") from None
-    fields = [
-        field.with_type(pa.timestamp("us", tz)) if field.type == TIME else field
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(fields, metadata=table.schema.metadata))
+    return pa.timestamp("us", tz)

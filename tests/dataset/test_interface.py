@@ -149,6 +149,8 @@ def test_times_are_in_the_zone_that_is_asked_for(archive):
         table = getattr(archive, name)(DAY, NEXT, tz="EST")
         zones = {field.type.tz for field in table.schema if str(field.type).startswith("timestamp")}
         assert zones == {"EST"}
+    (gap, *_), *_ = archive.audit(DAY, NEXT, tz="EST")["missing"].to_pylist()
+    assert gap["first"].utcoffset() == timedelta(hours=-5)
     (first, *_) = archive.load(DAY, NEXT, tz="America/Chicago")["interval_start"].to_pylist()
     assert first.isoformat() == "2026-05-01T00:00:00-05:00"  # daylight saving time
     assert first == est(DAY)
