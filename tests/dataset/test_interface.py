@@ -229,6 +229,8 @@ def test_what_cannot_be_opened_is_said_in_one_line(tmp_path, bucket):
         assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="must be a path or s3://BUCKET"):
         miso_scrapy.open_archive("gs://bucket")
+    with pytest.raises(ValueError, match="tables must be a path or s3://BUCKET/PREFIX, not empty"):
+        miso_scrapy.open_archive(tmp_path, tables="")
 
 
 def test_the_example_of_the_documentation_runs_on_a_bucket_with_and_without_tables(
