@@ -95,7 +95,8 @@ class Update:
         todo = [files for files in found if not _is_current(files, manifest, listing)]
         unsaved = {}
         if manifest.kind is None:  # lost or damaged: readers need the other days too
-            others = sorted(listing.tables.keys() - {files.day for files in found})
+            whole = {day for day, each in listing.tables.items() if len(each) == len(TABLES)}
+            others = sorted(whole - {files.day for files in found})
             for day in tables.market_days(others):
                 unsaved[day.day] = Entry("", listing.tables[day.day], facts(day), Faults())
             manifest.days |= unsaved

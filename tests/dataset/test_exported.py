@@ -68,11 +68,16 @@ def test_a_damaged_manifest_is_written_again(tables, days):
 
 
 def test_without_its_manifest_an_export_of_some_days_forgets_none_of_the_others(tables):
+    samples.file(tables.parent / "data", "2026-05-03", "00:00", {"00:00": 1})
+    export(tables)
+    for name in ("load_vintages", "snapshots"):  # as an export that was killed leaves a new day
+        path_of(tables, name, "2026-05-03").unlink()
     reader = miso_scrapy.open_archive(tables)
-    load, audit = reader.load(), reader.audit(DAY, "2026-05-03")
+    load, audit = reader.load(end="2026-05-03"), reader.audit(DAY, "2026-05-03")
     (tables / "_manifest.json").unlink()
-    miso_scrapy.open_archive(tables.parent / "data", tables=tables).load(NEXT)
+    miso_scrapy.open_archive(tables.parent / "data", tables=tables).load(NEXT, "2026-05-03")
     assert reader.load().equals(load)
+    assert reader.snapshots("2026-05-03").num_rows == reader.load("2026-05-03").num_rows == 0
     assert reader.audit(DAY, "2026-05-03").equals(audit)
 
 
