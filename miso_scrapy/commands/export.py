@@ -136,9 +136,10 @@ def _output(target: Location, name: str, settings: Mapping[str, Any]) -> Iterato
         with whole_file(Path(target.path, name)) as file:
             yield file
         return
+    store, prefix = target.open("-o", settings)
+    store.check()
     with tempfile.TemporaryFile() as file:
         yield file
-        store, prefix = target.open("-o", settings)
         file.seek(0)
         store.put(f"{prefix}{name}".rstrip("/"), file.read(), {}, overwrite=True)
 

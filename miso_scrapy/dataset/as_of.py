@@ -1,18 +1,19 @@
-"""Tell what was known of a market day at an earlier time."""
+"""Tell what the tables of a market day say of an earlier time."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from datetime import datetime
 
-from miso_scrapy.dataset.fold import MarketDay, Vintage, load_values
+from miso_scrapy.dataset.fold import MarketDay, Vintage, changes, load_values
 
 
 def known_by(day: MarketDay, as_of: datetime) -> MarketDay:
-    """Return *day* as it was known at *as_of*.
+    """Return *day* as it was known at *as_of*: what :func:`read` returns for its files, with two limits.
 
-    A snapshot was known when it was collected. If that is not known, it counts as known at the interval
-    for which it was published. A file that cannot be read counts as known at its candidate.
+    The tables have a row for each change, not each snapshot. So a value that an earlier snapshot brought
+    counts as known only when that one was collected, even if a later one with the same value was
+    collected before it. And a snapshot without a row of a value counts for its *last_published*.
     """
     snapshots = [
         file
@@ -21,7 +22,7 @@ def known_by(day: MarketDay, as_of: datetime) -> MarketDay:
     ]
 
     def known(vintages: list[Vintage]) -> list[Vintage]:
-        return [each for each in vintages if (each.collected or each.published) <= as_of]
+        return changes(each for each in vintages if (each.collected or each.published) <= as_of)
 
     vintages = known(day.load_vintages)
     intervals = sorted(

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial, reduce
 from typing import BinaryIO, NamedTuple
+
+import pyarrow as pa
 
 from miso_scrapy.archive.identity import Kind
 from miso_scrapy.dataset.audit import facts
 from miso_scrapy.dataset.csv import csv_header, csv_lines
 from miso_scrapy.dataset.days import DayFiles
 from miso_scrapy.dataset.exported import Entry, ExportedTables, Listing, Manifest, version_of
-from miso_scrapy.dataset.faults import Faults, WrongTables
+from miso_scrapy.dataset.faults import DamagedTable, Faults, WrongTables
 from miso_scrapy.dataset.merge import merge
 from miso_scrapy.dataset.read import read
-from miso_scrapy.dataset.tables import TABLES, kind_in, market_day_of, parquet_files
+from miso_scrapy.dataset.tables import (
+    TABLES,
+    market_day_of,
+    parquet_files,
+    read_parquet,
+    version_in,
+)
 from miso_scrapy.dataset.workers import Map
 from miso_scrapy.store import Store, StoreUnavailable
 
@@ -65,6 +74,8 @@ class Update:
     listing: Listing
     todo: list[DayFiles]
     """The days whose tables are not up to date."""
+    unsaved: dict[date, Entry] = field(default_factory=dict)
+    """The entries that are not in the stored manifest yet."""
 
     @classmethod
     def prepare(
@@ -82,7 +93,14 @@ class Update:
                 "choose another place for its tables"
             )
         todo = [files for files in found if not _is_current(files, manifest, listing)]
-        return cls(archive, tables, kind, manifest, listing, todo)
+        unsaved = {}
+        if manifest.kind is None:  # lost or damaged: readers need the other days too
+            whole = {day for day, each in listing.tables.items() if len(each) == len(TABLES)}
+            others = sorted(whole - {files.day for files in found})
+            for day in tables.market_days(others):
+                unsaved[day.day] = Entry("", listing.tables[day.day], facts(day), Faults())
+            manifest.days |= unsaved
+        return cls(archive, tables, kind, manifest, listing, todo, unsaved)
 
     def run(self, spread: Map) -> Iterator[Exported]:
         """Export the days; yield each day once its tables are in place.
@@ -94,21 +112,24 @@ class Update:
         for files in self.todo:
             before, versions[files.day], pending[files.day] = self._before(files.day, self.listing)
             tasks.append(_Task(files, before))
-        changed: dict[date, Entry] = {}
         saved = time.monotonic()
         try:
             for task, done in zip(
                 tasks, spread(partial(day_tables, self.archive, self.kind), tasks), strict=True
             ):
                 last = self._publish(task.files, done, versions[done.day], pending[done.day])
-                changed[last.day] = self.manifest.days[last.day] = last.entry
+                self.unsaved[last.day] = self.manifest.days[last.day] = last.entry
                 if time.monotonic() - saved > _SAVE_EVERY:
-                    self.tables.save(changed, self.kind)
-                    changed, saved = {}, time.monotonic()
+                    self._save()
+                    saved = time.monotonic()
                 yield Exported(last.day, last.snapshots, bool(last.bodies))
         finally:
-            if changed:
-                self.tables.save(changed, self.kind)
+            self._save()
+
+    def _save(self) -> None:
+        if self.unsaved:
+            self.tables.save(self.unsaved, self.kind)
+            self.unsaved = {}
 
     def _before(
         self, day: date, listing: Listing
@@ -165,21 +186,31 @@ def day_tables(archive: Store, kind: Kind, task: _Task) -> DayTables:
     day = done.market_day
     snapshots = sum(1 for _ in day.used())
     version = version_of(files.version) if done.complete else ""
-    exported = [market_day_of(files.day, tables) for tables in task.before]
+    intact = [_intact(files.day, tables) for tables in task.before]
+    exported = [market_day_of(files.day, tables) for tables in intact]
     if exported:
         before = reduce(merge, exported)
         day = merge(before, done.market_day)
     entry = Entry(version, {}, facts(day), done.faults, knew_more=day != done.market_day)
     result = DayTables(files.day, snapshots, entry)
-    unchanged = len(exported) == 1 and day == before and _intact(task.before[0])
+    unchanged = len(exported) == 1 and day == before and _whole(intact[0])
     if day.snapshots and not unchanged:
         result.bodies = parquet_files(day, version, kind)
     return result
 
 
-def _intact(tables: dict[str, bytes]) -> bool:
-    """Return whether all the tables of a day are there and can be read."""
-    return all(table in tables and kind_in(tables[table]) for table in TABLES)
+def _whole(tables: dict[str, pa.Table]) -> bool:
+    """Return whether all the tables of a day are there, of the same export."""
+    return len(tables) == len(TABLES) and len(set(map(version_in, tables.values()))) == 1
+
+
+def _intact(day: date, tables: dict[str, bytes]) -> dict[str, pa.Table]:
+    """Return those of the *tables* of a day that can be read. The export writes the others again."""
+    found = {}
+    for name, body in tables.items():
+        with suppress(DamagedTable):
+            found[name] = read_parquet(name, day, body)
+    return found
 
 
 @dataclass

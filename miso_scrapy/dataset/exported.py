@@ -29,6 +29,7 @@ from functools import reduce
 from typing import Any
 
 import orjson
+import pyarrow as pa
 
 from miso_scrapy.archive.identity import Kind
 from miso_scrapy.dataset.audit import DayFacts
@@ -36,7 +37,7 @@ from miso_scrapy.dataset.days import DayRange
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.merge import merge
-from miso_scrapy.dataset.tables import TABLES, kind_in, market_day_of
+from miso_scrapy.dataset.tables import TABLES, kind_in, market_day_of, read_parquet, version_in
 from miso_scrapy.store import Store, StoreUnavailable
 
 _LAYOUT = 3
@@ -132,18 +133,7 @@ class ExportedTables:
 
         Without a manifest, or if it is damaged, return an empty one.
         """
-        value, _ = self._manifest()
-        try:
-            return Manifest(
-                Kind(value["kind"]),
-                {
-                    day: Entry.from_json(entry)
-                    for text, entry in value["days"].items()
-                    if (day := date.fromisoformat(text)) and (wanted is None or day in wanted)
-                },
-            )
-        except (LookupError, TypeError, ValueError, AttributeError):
-            return Manifest()
+        return _parsed(self._manifest()[0], wanted)
 
     def _manifest(self) -> tuple[dict[str, Any], str | None]:
         """Return the JSON of the manifest, which may be damaged, and its version."""
@@ -160,7 +150,7 @@ class ExportedTables:
         """Put the entries of *days* into the manifest. Raises StoreUnavailable."""
         for _ in range(_TRIES):
             value, version = self._manifest()
-            entries = value.get("days") or {}
+            entries = {} if _parsed(value).kind is None else value["days"]  # empty if it is damaged
             entries |= {str(day): entry.to_json() for day, entry in days.items()}
             value = {"kind": kind, "days": dict(sorted(entries.items()))}
             body = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
@@ -206,9 +196,18 @@ class ExportedTables:
 
         Raises StoreUnavailable and WrongTables.
         """
-        exported = [{table: body for table, (body, _) in self.read(day).items()}]
-        exported += self.bundles(pending)
-        return reduce(merge, (market_day_of(day, tables) for tables in exported))
+
+        def read(tables: Mapping[str, bytes]) -> dict[str, pa.Table]:
+            return {name: read_parquet(name, day, body) for name, body in tables.items()}
+
+        for _ in range(_TRIES):
+            # Before the tables: when such a file is gone, all its tables are in place.
+            bundles = [read(tables) for tables in self.bundles(pending)]
+            tables = read({table: body for table, (body, _) in self.read(day).items()})
+            if bundles or len({version_in(table) for table in tables.values()}) < 2:
+                return reduce(merge, (market_day_of(day, each) for each in (tables, *bundles)))
+            pending = self.pending().get(day, ())  # they are being replaced
+        raise self._contended()
 
     def market_days(self, days: Sequence[date]) -> list[MarketDay]:
         """Return the market day of each of *days*. Raises StoreUnavailable and WrongTables."""
@@ -267,6 +266,21 @@ class ExportedTables:
         )
 
 
+def _parsed(value: dict[str, Any], wanted: DayRange | None = None) -> Manifest:
+    """Return the manifest in *value*, with the entries of the days *wanted*; an empty one if damaged."""
+    try:
+        return Manifest(
+            Kind(value["kind"]),
+            {
+                day: Entry.from_json(entry)
+                for text, entry in value["days"].items()
+                if (day := date.fromisoformat(text)) and (wanted is None or day in wanted)
+            },
+        )
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return Manifest()
+
+
 def _zip(tables: Mapping[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as bundle:
@@ -276,5 +290,9 @@ def _zip(tables: Mapping[str, bytes]) -> bytes:
 
 
 def _unzip(body: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(body)) as bundle:
-        return {table: bundle.read(table) for table in bundle.namelist()}
+    """Return the tables in the file *body*, none if it is damaged."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(body)) as bundle:
+            return {table: bundle.read(table) for table in bundle.namelist()}
+    except zipfile.BadZipFile:
+        return {}

@@ -14,6 +14,10 @@ class WrongTables(Exception):
     """Raised for tables that must not be used with an archive or a version. The message is one line."""
 
 
+class DamagedTable(WrongTables):
+    """Raised for a table that cannot be read. The message is one line."""
+
+
 @dataclass
 class _Files:
     """The files with one kind of fault: how many, and enough to find them."""

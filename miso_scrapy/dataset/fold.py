@@ -149,6 +149,15 @@ def by_start(vintages: Iterable[Vintage]) -> dict[datetime, list[Vintage]]:
     return found
 
 
+def changes(vintages: Iterable[Vintage]) -> list[Vintage]:
+    """Return *vintages*, which are in order, without those that do not change the value."""
+    changed: list[Vintage] = []
+    for vintage in vintages:
+        if not changed or changed[-1][:2] != vintage[:2]:
+            changed.append(vintage)
+    return changed
+
+
 def _load_value(known: list[Vintage], last_published: datetime) -> LoadValue:
     first, last = known[0], known[-1]
     return LoadValue(

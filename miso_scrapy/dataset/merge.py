@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from miso_scrapy.dataset.fold import FiledFile, MarketDay, Vintage, load_values
+from miso_scrapy.dataset.fold import FiledFile, MarketDay, Vintage, changes, load_values
 
 
 def merge(before: MarketDay, now: MarketDay) -> MarketDay:
@@ -19,10 +19,12 @@ def merge(before: MarketDay, now: MarketDay) -> MarketDay:
     *before* could read it.
     """
     vintages = _merge_vintages(before.load_vintages, now.load_vintages)
-    last_published: dict[datetime, datetime] = {}
+    # From the vintages as well, because the table of the load may be damaged, and is empty then.
+    last_published = {each.start: each.published for each in vintages}
     for value in (*before.load, *now.load):
-        start, last = value.interval_start, value.last_published
-        last_published[start] = max(last, last_published.get(start, last))
+        start = value.interval_start
+        if start in last_published:
+            last_published[start] = max(last_published[start], value.last_published)
     return MarketDay(
         now.day,
         load_values(vintages, last_published),
@@ -37,21 +39,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def _merge_vintages(before: Iterable[Vintage], now: Iterable[Vintage]) -> list[Vintage]:
-    at: dict[tuple[datetime, datetime, datetime], list[Vintage]] = {}
-    for vintage in now:
-        at.setdefault(_place(vintage), []).append(vintage)
-    # Several snapshots can have the same interval, and no time of collection that tells them apart.
-    older: dict[tuple[datetime, datetime, datetime], list[Vintage]] = {}
-    for vintage in before:
-        if vintage not in at.get(_place(vintage), ()):
-            older.setdefault(_place(vintage), []).append(vintage)
-    merged: list[Vintage] = []
-    for place in sorted(at.keys() | older.keys()):
-        for vintage in (*older.get(place, ()), *at.get(place, ())):
-            # A vintage is a change: if two in a row have the same MW, only the first is a change.
-            if not merged or merged[-1][:2] != vintage[:2]:
-                merged.append(vintage)
-    return merged
+    now = list(now)
+    known = set(now)
+    only_before = [each for each in before if each not in known]
+    return changes(sorted([*only_before, *now], key=_place))
 
 
 def _place(vintage: Vintage) -> tuple[datetime, datetime, datetime]:

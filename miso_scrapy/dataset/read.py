@@ -31,8 +31,11 @@ class DayRead:
     """Whether the store returned all the files. If not, a later try may return them."""
 
 
-def read(store: Store, files: DayFiles) -> DayRead:
-    """Read *files*, and return their market day. Raises StoreUnavailable.
+def read(store: Store, files: DayFiles, as_of: datetime | None = None) -> DayRead:
+    """Read *files*, and return their market day, as it was known at *as_of*. Raises StoreUnavailable.
+
+    A snapshot was known when it was collected. If that is not known, it counts as known at the interval
+    for which it was published. A file that cannot be read counts as known at its candidate.
 
     Files that cannot be read and rows that cannot be used are left out, and recorded as faults. A
     snapshot of another market day is left out too, but it is not a fault: a file near midnight may
@@ -48,9 +51,12 @@ def read(store: Store, files: DayFiles) -> DayRead:
         try:
             snapshot = _snapshot(reader, body)
         except UnreadableDocument as error:
-            if market_day(candidate := _candidate(key)) == files.day:
+            candidate = _candidate(key)
+            if market_day(candidate) == files.day and (as_of is None or candidate <= as_of):
                 filed.append(_unreadable(key, candidate, str(error)))
                 done.faults.add_unreadable(store.locate(key), error.kind, str(error))
+            continue
+        if as_of is not None and (snapshot.collected_at or snapshot.at) > as_of:
             continue
         candidate, day = _candidate(key), market_day(snapshot.at)
         if covers(snapshot.at, candidate):

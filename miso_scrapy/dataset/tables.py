@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from miso_scrapy.archive.identity import Kind
-from miso_scrapy.dataset.faults import WrongTables
+from miso_scrapy.dataset.faults import DamagedTable, WrongTables
 from miso_scrapy.dataset.fold import FiledFile, LoadValue, MarketDay, Vintage
 from miso_scrapy.feed.candidate import INTERVAL
 
@@ -111,32 +111,35 @@ def kind_in(body: bytes) -> Kind | None:
     return Kind(metadata.get(_KIND, b"real").decode())
 
 
-def read_parquet(body: bytes) -> pa.Table:
-    """Return the table in the Parquet file *body*. Raises OSError and pa.ArrowException."""
-    # Without Arrow's threads: they can abort a process that ends at the same time.
-    file = pq.ParquetFile(pa.BufferReader(body), pre_buffer=False)
-    return file.read(use_threads=False)
+def read_parquet(name: str, day: date, body: bytes) -> pa.Table:
+    """Return the table *name* of *day* in the Parquet file *body*.
 
-
-def market_day_of(day: date, tables: Mapping[str, bytes]) -> MarketDay:
-    """Return the market day in the Parquet files *tables*. A damaged table is read as empty.
-
-    Raises WrongTables for tables with other columns.
+    Raises DamagedTable, and WrongTables for a table with other columns.
     """
-    return MarketDay(day, *(_rows(name, day, tables) for name in TABLES))
-
-
-def _rows(name: str, day: date, tables: Mapping[str, bytes]) -> list[Any]:
     try:
-        table = read_parquet(tables[name])
-    except (KeyError, OSError, pa.ArrowException):
-        return []
+        # Without Arrow's threads: they can abort a process that ends at the same time.
+        file = pq.ParquetFile(pa.BufferReader(body), pre_buffer=False)
+        table = file.read(use_threads=False)
+    except (OSError, pa.ArrowException):
+        raise DamagedTable(f"the table {name} of {day} is damaged: export the day again") from None
     if not table.schema.equals(SCHEMAS[name]):
         raise WrongTables(
             f"the table {name} of {day} was exported by another version: it has other columns; choose "
             "another place for the tables of this version"
         )
-    return rows_of(name, table)
+    return table
+
+
+def version_in(table: pa.Table) -> bytes | None:
+    """Return the version of the files that *table* was made from."""
+    return (table.schema.metadata or {}).get(_VERSION)
+
+
+def market_day_of(day: date, tables: Mapping[str, pa.Table]) -> MarketDay:
+    """Return the market day in *tables*. A table that is not there counts as empty."""
+    return MarketDay(
+        day, *(rows_of(name, tables[name]) if name in tables else [] for name in TABLES)
+    )
 
 
 def rows_of(name: str, table: pa.Table) -> list[Any]:

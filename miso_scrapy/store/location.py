@@ -30,6 +30,8 @@ class Location:
         if "://" in text:
             scheme = text.partition("://")[0]
             raise ValueError(f"{name} must be a path or s3://BUCKET/PREFIX, not {scheme}://...")
+        if not text:  # it would be the current directory
+            raise ValueError(f"{name} must be a path or s3://BUCKET/PREFIX, not empty")
         return cls("", str(Path(text).absolute()))
 
     def __str__(self) -> str:

@@ -561,6 +561,19 @@ def test_a_bucket_gives_the_same_tables_as_a_directory_and_none_is_written_to(
     assert sorted(path.name for path in root.iterdir()) == ["sourcing"]
 
 
+def test_a_bucket_for_csv_that_does_not_exist_is_told_before_the_archive_is_read(
+    tmp_path, scrapy, bucket
+):
+    path = samples.file(tmp_path / "data", "2026-05-01", "12:00", {"12:00": 1})
+    path.write_bytes(b"damaged")  # it would be told of if it were read
+    env = {**bucket.settings, "S3_BUCKET": ""}
+    done = scrapy("export", "-o", "s3://no-such-bucket/load.csv", env=env)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "scrapy export: the bucket no-such-bucket does not exist; check -o and the region\n",
+    )
+
+
 def test_what_s3_says_is_one_line(scrapy, bucket, tmp_path):
     proxy = Proxy(int(bucket.endpoint.rsplit(":", 1)[1]))
     try:

@@ -4,10 +4,14 @@ import json
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas
 import polars
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import miso_scrapy
 from tests.support import samples
@@ -99,11 +103,54 @@ def test_an_answer_as_of_a_time_has_nothing_that_was_collected_later(archive):
     assert (day["values"], day["values_missing"], day["snapshots"]) == (2, 4, 2)
 
 
+def test_an_answer_as_of_a_time_has_changes_only(tmp_path):
+    """The value between two equal ones was not known by then."""
+    root = tmp_path / "data"
+    samples.file(root, DAY, "00:00", {"00:00": 100}, {1: 10}, {1: 1})
+    samples.file(
+        root, DAY, "00:05", {"00:00": 110}, {1: 11}, {1: 2}, collected_at=est(DAY, "00:45")
+    )
+    samples.file(root, DAY, "00:10", {"00:00": 100}, {1: 10}, {1: 1})
+    archive = miso_scrapy.open_archive(root)
+    for clock, changes in [("00:30", 0), ("00:45", 2)]:
+        asked = {"as_of": est(DAY, clock)}
+        (row,) = archive.load(DAY, NEXT, **asked).to_pylist()
+        assert (row["load_mw"], row["revisions"]) == (100, changes)
+        assert row["last_published"] == est(DAY, "00:10")
+        for name in ("load_vintages", "forecast", "cleared"):
+            assert getattr(archive, name)(DAY, NEXT, **asked).num_rows == changes + 1
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=30)
+def test_as_of_a_time_files_give_what_an_archive_of_only_what_was_collected_gives(drawn):
+    with TemporaryDirectory() as both:
+        whole, then = Path(both) / "whole", Path(both) / "then"
+        as_of = est(DAY) + timedelta(minutes=drawn.draw(st.integers(0, 60)))
+        samples.put(then, est(NEXT, "12:00"), b"")  # so that it is an archive
+        for number in range(6):
+            at = est(DAY) + number * samples.INTERVAL
+            mw = st.sampled_from([100, 110])
+            load = drawn.draw(st.dictionaries(st.sampled_from(["00:00", "00:05"]), mw))
+            hours = drawn.draw(st.dictionaries(st.sampled_from([1, 2]), mw))
+            collected = at + timedelta(minutes=drawn.draw(st.integers(0, 30)))
+            body = samples.document(samples.data(at, load, hours, hours), at, collected)
+            for root in (whole, then)[: 2 if collected <= as_of else 1]:
+                samples.put(root, at, body)
+        for name in (*TABLES, "audit"):
+            asked = {"as_of": as_of} if name == "audit" else {}
+            expected = getattr(miso_scrapy.open_archive(then), name)(DAY, NEXT, **asked)
+            answer = getattr(miso_scrapy.open_archive(whole), name)(DAY, NEXT, as_of=as_of)
+            assert answer.equals(expected)
+
+
 def test_times_are_in_the_zone_that_is_asked_for(archive):
     for name in (*TABLES, "audit"):
         table = getattr(archive, name)(DAY, NEXT, tz="EST")
         zones = {field.type.tz for field in table.schema if str(field.type).startswith("timestamp")}
         assert zones == {"EST"}
+    (gap, *_), *_ = archive.audit(DAY, NEXT, tz="EST")["missing"].to_pylist()
+    assert gap["first"].utcoffset() == timedelta(hours=-5)
     (first, *_) = archive.load(DAY, NEXT, tz="America/Chicago")["interval_start"].to_pylist()
     assert first.isoformat() == "2026-05-01T00:00:00-05:00"  # daylight saving time
     assert first == est(DAY)
@@ -158,7 +205,9 @@ def test_tables_that_are_given_beside_an_archive_are_brought_up_to_date(known, t
         (lambda a: a.load("2026-05-02", "2026-05-02"), "the end is not included"),
         (lambda a: a.load(as_of="2026-05-02T12:00"), "must be a time with its offset"),
         (lambda a: a.load(as_of="noon"), "must be a time with its offset"),
+        (lambda a: a.load(as_of=date(2026, 5, 2)), "must be a time with its offset"),
         (lambda a: a.load(tz="Mars"), "tz 'Mars' must be a time zone"),
+        (lambda a: a.load(tz=None), "tz None must be a time zone"),
     ],
 )
 def test_a_wrong_argument_is_a_value_error_of_one_line(known, call, said):
@@ -180,6 +229,8 @@ def test_what_cannot_be_opened_is_said_in_one_line(tmp_path, bucket):
         assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="must be a path or s3://BUCKET"):
         miso_scrapy.open_archive("gs://bucket")
+    with pytest.raises(ValueError, match="tables must be a path or s3://BUCKET/PREFIX, not empty"):
+        miso_scrapy.open_archive(tmp_path, tables="")
 
 
 def test_the_example_of_the_documentation_runs_on_a_bucket_with_and_without_tables(
