@@ -113,9 +113,12 @@ def kind_in(body: bytes) -> Kind | None:
 
 def read_parquet(body: bytes) -> pa.Table:
     """Return the table in the Parquet file *body*. Raises OSError and pa.ArrowException."""
+    return _open(body).read(use_threads=False)
+
+
+def _open(body: bytes) -> pq.ParquetFile:
     # Without Arrow's threads: they can abort a process that ends at the same time.
-    file = pq.ParquetFile(pa.BufferReader(body), pre_buffer=False)
-    return file.read(use_threads=False)
+    return pq.ParquetFile(pa.BufferReader(body), pre_buffer=False)
 
 
 def market_day_of(day: date, tables: Mapping[str, bytes]) -> MarketDay:
@@ -127,16 +130,27 @@ def market_day_of(day: date, tables: Mapping[str, bytes]) -> MarketDay:
 
 
 def _rows(name: str, day: date, tables: Mapping[str, bytes]) -> list[Any]:
+    table = read_table(name, day, tables[name]) if name in tables else None
+    return [] if table is None else rows_of(name, table)
+
+
+def read_table(
+    name: str, day: date, body: bytes, columns: Sequence[str] | None = None
+) -> pa.Table | None:
+    """Return the *columns*, or all, of the table *name* of *day*; None if the file *body* is damaged.
+
+    Raises WrongTables for a table with other columns.
+    """
     try:
-        table = read_parquet(tables[name])
-    except (KeyError, OSError, pa.ArrowException):
-        return []
-    if not table.schema.equals(SCHEMAS[name]):
-        raise WrongTables(
-            f"the table {name} of {day} was exported by another version: it has other columns; choose "
-            "another place for the tables of this version"
-        )
-    return rows_of(name, table)
+        file = _open(body)
+        if not file.schema_arrow.equals(SCHEMAS[name]):
+            raise WrongTables(
+                f"the table {name} of {day} was exported by another version: it has other columns; "
+                "choose another place for the tables of this version"
+            )
+        return file.read(columns=columns, use_threads=False)
+    except (OSError, pa.ArrowException):
+        return None
 
 
 def rows_of(name: str, table: pa.Table) -> list[Any]:
