@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import hashlib
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,8 @@ from xml.sax.saxutils import escape
 import uvloop
 from aiohttp import web
 
+REQUESTS = "/-/requests"
+"""A GET of this path returns the number of requests of each kind since the last one, as JSON."""
 _PAGE = 1000
 _FIRST = datetime.fromisoformat("2016-01-01T05:00")
 
@@ -55,6 +58,7 @@ class Bucket:
     def __init__(self, delay: float, archive: Path | None) -> None:
         self._delay = delay
         self._kept: dict[str, bytes] = {}
+        self._requests: Counter[str] = Counter()
         if archive:
             for path in archive.rglob("*.json*"):
                 self._kept[f"/archive/{path.relative_to(archive)}"] = path.read_bytes()
@@ -62,6 +66,10 @@ class Bucket:
     async def answer(self, request: web.Request) -> web.Response:
         """Answer a request."""
         path = request.path
+        if path == REQUESTS:
+            counted, self._requests = self._requests, Counter()
+            return web.json_response(counted)
+        self._requests["LIST" if "list-type" in request.query else request.method] += 1
         if "list-type" in request.query:
             return self._list(request)
         if request.method == "PUT":
@@ -74,7 +82,7 @@ class Bucket:
             if path not in self._kept:
                 return web.Response(status=404)
         body = self._kept.get(path, b"")
-        etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+        etag = f'"{_md5(body)}"'
         return web.Response(body=body if request.method == "GET" else b"", headers={"ETag": etag})
 
     def _list(self, request: web.Request) -> web.Response:
@@ -96,7 +104,7 @@ class Bucket:
         token = f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>" if more else ""
         contents = "".join(
             f"<Contents><Key>{escape(key)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
-            f"<ETag>&quot;{hash(key) & (2**128 - 1):032x}&quot;</ETag><Size>4000</Size>"
+            f"<ETag>&quot;{_md5(self._kept.get(f'/{bucket}/{key}', b''))}&quot;</ETag><Size>4000</Size>"
             "<StorageClass>STANDARD</StorageClass></Contents>"
             for key in page
         )
@@ -107,6 +115,10 @@ class Bucket:
             f"<Name>{bucket}</Name><IsTruncated>{str(more).lower()}</IsTruncated>"
             f"<KeyCount>{len(page)}</KeyCount>{token}{contents}</ListBucketResult>",
         )
+
+
+def _md5(body: bytes) -> str:
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
 if __name__ == "__main__":

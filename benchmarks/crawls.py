@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -35,10 +35,19 @@ class Peers:
         self.feed = feed
         self.advance = advance
 
-    def project(self, number: int, *into: servers.Fresh, settings: Settings = EACH_A_FETCH) -> Cost:
-        """File *number* candidates with the project, into the servers *into*, or into a directory."""
+    def project(
+        self,
+        number: int,
+        *into: servers.Fresh,
+        settings: Settings = EACH_A_FETCH,
+        arguments: Sequence[str] = (),
+    ) -> Cost:
+        """File *number* candidates with the project, into the servers *into*, or into a directory.
+
+        *arguments* are those of the spider, besides its start and end.
+        """
         last = START + timedelta(minutes=5 * (number - 1))
-        arguments = ["-a", f"start={START:%FT%R}", "-a", f"end={last:%FT%R}"]
+        arguments = [*arguments, "-a", f"start={START:%FT%R}", "-a", f"end={last:%FT%R}"]
         env = {name: value for fresh in into for name, value in fresh().items()}
         return self._scrapy(
             ["crawl", "miso_rtload", *arguments], settings, {**servers.PROJECT, **env}

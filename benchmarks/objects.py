@@ -1,13 +1,17 @@
-"""Rows 20 and 21: the cost of reading and of listing an archive in S3."""
+"""Rows 20, 21 and 23: the cost of reading and of listing an archive in S3."""
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
+from collections import defaultdict
 from pathlib import Path
+from urllib.request import urlopen
 
 from benchmarks import servers
 from benchmarks.archives import simulated
+from benchmarks.bucket import REQUESTS
 from benchmarks.measure import Cost, interleaved, run
 from benchmarks.peers import PEERS
 from benchmarks.table import Line
@@ -70,6 +74,44 @@ def row_21(*, small: bool) -> list[Line]:
                 f"{few:,} objects, MB": project[few],
                 f"{many:,}, MB": project[many],
                 "boto3's paginator alone, MB more": paginator[many] - paginator[few],
+            },
+        )
+    ]
+
+
+def row_23(*, small: bool) -> list[Line]:
+    """Count the requests of an audit from tables, against boto3's paginator alone."""
+    with (
+        simulated(7 if small else 70) as archive,
+        servers.s3("--archive", archive.root) as s3,
+        tempfile.TemporaryDirectory() as directory,
+    ):
+        env = {**s3(), "S3_BUCKET": "archive"}
+        counted = f"{env['AWS_ENDPOINT_URL']}{REQUESTS}"
+
+        def requests() -> dict[str, int]:
+            with urlopen(counted, timeout=10) as answer:
+                return defaultdict(int, json.load(answer))
+
+        archive.scrapy("audit", "--tables", "s3://archive/tables", **env)
+        first = requests()
+        cost = archive.scrapy("audit", "--tables", "s3://archive/tables", **env)
+        again = requests()
+        run([sys.executable, PEERS / "paginator.py"], {**servers.CLEAN, **env}, Path(directory))
+        paginator = requests()
+    return [
+        Line(
+            23,
+            f"objects read by `scrapy audit --tables` of {archive.files:,} objects in S3, tables up to "
+            "date, but for the manifest and the archive's identity",
+            goal=0,
+            unit="objects",
+            reached=again["GET"] - 2,
+            measured={
+                "listings": again["LIST"],
+                "boto3's paginator, listings": paginator["LIST"],
+                "objects read by the first audit": first["GET"],
+                "wall, s": cost.wall,
             },
         )
     ]

@@ -7,7 +7,7 @@ import os
 import platform
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,6 +31,8 @@ class Line:
     more: bool = False
     measured: dict[str, float] = field(default_factory=dict)
     """The medians that *reached* was computed from, with their units in their names."""
+    where: str = ""
+    """When and where it was measured, if the result is kept."""
 
     @property
     def met(self) -> bool:
@@ -66,14 +68,17 @@ def _short(value: float) -> str:
 
 
 def publish(lines: Iterable[Line]) -> None:
-    """Write *lines* to RESULTS, and their table to PAGE."""
-    results = {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "lines": [asdict(line) for line in lines],
-    }
-    RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    """Put *lines* into RESULTS, in place of those of the same rows, and the table into PAGE."""
+    where = (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    )
+    new = [replace(line, where=where) for line in lines]
+    rows = {line.row for line in new}
+    every = sorted(
+        [*new, *(line for line in kept() if line.row not in rows)], key=lambda line: line.row
+    )
+    text = json.dumps([asdict(line) for line in every], indent=2, ensure_ascii=False)
+    RESULTS.write_text(text + "\n")
     text = PAGE.read_text()
     PAGE.write_text(
         re.sub(f"(?<={_BEGIN}\n).*(?={_END})", lambda _: published(), text, flags=re.DOTALL)
@@ -82,15 +87,21 @@ def publish(lines: Iterable[Line]) -> None:
 
 def kept() -> list[Line]:
     """Return the lines in RESULTS."""
-    return [Line(**line) for line in json.loads(RESULTS.read_text())["lines"]]
+    return [Line(**line) for line in json.loads(RESULTS.read_text())]
 
 
 def published() -> str:
-    """Return the text for PAGE: the table of RESULTS, and where it was measured."""
-    results = json.loads(RESULTS.read_text())
-    table = markdown(kept())
-    where = f"{results['date']}, {results['cores']} cores, Python {results['python']}"
-    return f"{table}\n\nMeasured by `make bench`: {where}. Figures that miss their goal are bold.\n"
+    """Return the text for PAGE: the table of RESULTS, and where its rows were measured."""
+    rows: dict[str, list[str]] = {}
+    for line in kept():
+        if str(line.row) not in rows.setdefault(line.where, []):
+            rows[line.where].append(str(line.row))
+    where = [f"- Rows {', '.join(numbers)}: {machine}" for machine, numbers in rows.items()]
+    return (
+        f"{markdown(kept())}\n\nFigures that miss their goal are bold. Measured by `make bench`:\n\n"
+        + "\n".join(where)
+        + "\n"
+    )
 
 
 def in_page() -> str:

@@ -29,6 +29,10 @@ class ArchiveSpider(Spider):
     """Whether to file registered candidates again."""
     skip_hash_check = False
     """Whether to run without a registry."""
+    follow = False
+    """Whether to wait for servers that are down, instead of ending the run."""
+    reaches_ahead = False
+    """Whether candidates of the run were still to come when it began."""
     candidates: CandidateRange | tuple[()] = ()
     """The candidates of the run, if they are known before it starts."""
 

@@ -28,3 +28,15 @@ class UntrustedServer(DownloadFailedError):
         super().__init__(f"{what}; {fix}")
         self.what = what
         self.fix = fix
+
+
+class Stopped(Dropped):
+    """Drop a candidate because the run is stopped while it waits for a server."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Outcome.FAILED,
+            "not stored before the run was stopped; a later snapshot of the market day has its load",
+            log_level="WARNING",
+            together=True,
+        )

@@ -158,7 +158,10 @@ SPIDER_MIDDLEWARES_BASE = {
     "scrapy.spidermiddlewares.httperror.HttpErrorMiddleware": 50,
     "scrapy.spidermiddlewares.referer.RefererMiddleware": 700,  # for redirections
 }
-SPIDER_MIDDLEWARES = {"miso_scrapy.spidermiddlewares.claim.ClaimMiddleware": 100}
+SPIDER_MIDDLEWARES = {
+    "miso_scrapy.spidermiddlewares.claim.ClaimMiddleware": 100,
+    "miso_scrapy.spidermiddlewares.ask_again.AskAgainMiddleware": 200,
+}
 
 DOWNLOADER_MIDDLEWARES_BASE = {
     "scrapy.downloadermiddlewares.downloadtimeout.DownloadTimeoutMiddleware": 350,

@@ -35,6 +35,14 @@ REQUESTS = "miso/requests"
 """Requests sent to the feed."""
 SHARED = "miso/shared"
 """Candidates that used an answer fetched for another candidate, run or worker."""
+ASKED_AGAIN = "miso/asked_again"
+"""Requests sent again for a candidate because the feed still had the snapshot before."""
+FOLLOWING = "miso/following"
+"""1 if the run follows without an end."""
+NEXT_DUE = "miso/next_due"
+"""When the next candidate of a followed range is due, ISO 8601 in UTC."""
+WAITING_FOR = "miso/waiting_for"
+"""The servers that are down and that a followed run waits for, such as ``registry, store``."""
 STORED_BYTES = "miso/stored_bytes"
 NEWEST_INTERVAL = "miso/newest_interval"
 """The newest interval received from the feed, ISO 8601 in UTC."""
@@ -77,9 +85,17 @@ EXPLAINED = (
 def exit_status(stats: Mapping[str, Any]) -> int:
     """Return 0 if every candidate is stored, duplicate or skipped, and nothing is owed, lost or left in
     quarantine by `scrapy requeue`. Return 1 otherwise.
+
+    A run that follows without an end has done what it should when it is told to stop: return 0.
     """
+    if _followed_until_told(stats):
+        return 0
     good = sum(stats.get(outcome.stat, 0) for outcome in GOOD)
     ended_well = stats.get("finish_reason") in ("finished", "shutdown")
     complete = good == stats.get(CANDIDATES, 0)
     open_ends = (OWED, LOST, LEFT_IN_QUARANTINE, UNFINISHED)
     return 0 if ended_well and complete and not any(map(stats.get, open_ends)) else 1
+
+
+def _followed_until_told(stats: Mapping[str, Any]) -> bool:
+    return bool(stats.get(FOLLOWING)) and stats.get("finish_reason") == "shutdown"

@@ -18,6 +18,7 @@ from miso_scrapy.stats import exit_status
 _ARGUMENTS = {
     "start": "2025-12-05",
     "end": "2025-12-06",
+    "follow": "1",
     "force": "1",
     "skip_hash_check": "1",
 }

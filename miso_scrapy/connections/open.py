@@ -18,17 +18,20 @@ if TYPE_CHECKING:
     from miso_scrapy.registry.feed_turns import Turns
 
 
-def open_store(settings: BaseSettings, options: Options, *, to_write: bool = True) -> Store:
-    """Return the store that the settings configure, checked. Raises StoreUnavailable."""
-    store: Store
+def make_store(settings: BaseSettings, options: Options) -> Store:
+    """Return the store that the settings configure. Raises StoreUnavailable if they are wrong."""
     if options.s3_bucket:
         from miso_scrapy.store.s3 import S3Store  # boto3 takes a while to import
 
-        store = S3Store.from_settings(settings)
-    else:
-        from miso_scrapy.store.directory import DirectoryStore
+        return S3Store.from_settings(settings)
+    from miso_scrapy.store.directory import DirectoryStore
 
-        store = DirectoryStore(options.data_dir)
+    return DirectoryStore(options.data_dir)
+
+
+def open_store(settings: BaseSettings, options: Options, *, to_write: bool = True) -> Store:
+    """Return the store that the settings configure, checked. Raises StoreUnavailable."""
+    store = make_store(settings, options)
     store.check(to_write=to_write)
     return store
 
@@ -74,6 +77,7 @@ async def open_registry(options: Options) -> AsyncIterator[Registry]:
     registry = connect_registry(options, url)
     if embedded:
         registry.where = f"embedded in {embedded.directory}"  # the URL is this process's only
+        registry.start_server = embedded.start_again
     try:
         await registry.open(alone=embedded is not None)
         yield registry

@@ -15,7 +15,7 @@ from miso_scrapy.dataset.fold import FiledFile, MarketDay, Vintage, load_values
 def merge(before: MarketDay, now: MarketDay) -> MarketDay:
     """Return *now* with what only *before* has added. Both are of the same market day.
 
-    If both have a vintage, that of *now* counts. If both have a file, that of *now* counts, unless only
+    If both have a file, that of *now* counts, unless only
     *before* could read it.
     """
     vintages = _merge_vintages(before.load_vintages, now.load_vintages)
@@ -37,12 +37,20 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def _merge_vintages(before: Iterable[Vintage], now: Iterable[Vintage]) -> list[Vintage]:
-    vintages = {_place(each): each for each in (*before, *now)}
+    at: dict[tuple[datetime, datetime, datetime], list[Vintage]] = {}
+    for vintage in now:
+        at.setdefault(_place(vintage), []).append(vintage)
+    # Several snapshots can have the same interval, and no time of collection that tells them apart.
+    older: dict[tuple[datetime, datetime, datetime], list[Vintage]] = {}
+    for vintage in before:
+        if vintage not in at.get(_place(vintage), ()):
+            older.setdefault(_place(vintage), []).append(vintage)
     merged: list[Vintage] = []
-    for _, vintage in sorted(vintages.items()):
-        # A vintage is a change: if two in a row have the same MW, only the first is a change.
-        if not merged or merged[-1][:2] != vintage[:2]:
-            merged.append(vintage)
+    for place in sorted(at.keys() | older.keys()):
+        for vintage in (*older.get(place, ()), *at.get(place, ())):
+            # A vintage is a change: if two in a row have the same MW, only the first is a change.
+            if not merged or merged[-1][:2] != vintage[:2]:
+                merged.append(vintage)
     return merged
 
 

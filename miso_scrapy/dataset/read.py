@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -13,7 +13,7 @@ from miso_scrapy.dataset.days import DayFiles
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.fold import FiledFile, MarketDay, Published, SnapshotReader, fold
 from miso_scrapy.feed.candidate import candidate_of
-from miso_scrapy.feed.coverage import TOLERANCE
+from miso_scrapy.feed.coverage import covers
 from miso_scrapy.feed.market_day import market_day
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.feed.rows import Unused
@@ -36,7 +36,7 @@ def read(store: Store, files: DayFiles) -> DayRead:
 
     Files that cannot be read and rows that cannot be used are left out, and recorded as faults. A
     snapshot of another market day is left out too, but it is not a fault: a file near midnight may
-    belong to either day, and a snapshot that was filed without covering its candidate may be of any day.
+    belong to either day, and a snapshot that does not cover its candidate belongs to none.
     Each file is reported for one day: that of its snapshot, or of its candidate if it is not used.
     """
     done = DayRead(MarketDay(files.day))
@@ -52,14 +52,14 @@ def read(store: Store, files: DayFiles) -> DayRead:
                 filed.append(_unreadable(key, candidate, str(error)))
                 done.faults.add_unreadable(store.locate(key), error.kind, str(error))
             continue
-        if market_day(snapshot.at) == files.day:
-            snapshots.append(snapshot)
-            filed.append(_filed(key, snapshot))
-            if snapshot.unused:
-                done.faults.add_rows(store.locate(key), snapshot.unused)
-        elif market_day(candidate := _candidate(key)) == files.day and not _near(
-            candidate, market_day(snapshot.at)
-        ):
+        candidate, day = _candidate(key), market_day(snapshot.at)
+        if covers(snapshot.at, candidate):
+            if day == files.day:
+                snapshots.append(snapshot)
+                filed.append(_filed(key, snapshot))
+                if snapshot.unused:
+                    done.faults.add_rows(store.locate(key), snapshot.unused)
+        elif market_day(candidate) == files.day:
             filed.append(_filed(key, snapshot)._replace(filed_under_another_day=True))
     done.market_day = fold(files.day, snapshots, filed)
     return done
@@ -109,11 +109,6 @@ def _snapshot(reader: SnapshotReader, body: bytes | StoreUnavailable | None) -> 
 
 def _candidate(key: str) -> datetime:
     return candidate_of(key.rpartition("/")[2].removesuffix(".gz"))
-
-
-def _near(candidate: datetime, day: date) -> bool:
-    """Return whether *candidate* is so near to *day* that its file is among the files of *day* too."""
-    return day in (market_day(candidate - TOLERANCE), market_day(candidate + TOLERANCE))
 
 
 def _time(text: Any) -> datetime | None:

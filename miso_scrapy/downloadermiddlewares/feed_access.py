@@ -7,8 +7,8 @@ import contextlib
 import logging
 import math
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 from urllib.parse import urldefrag
 
@@ -23,14 +23,26 @@ from scrapy.utils.misc import load_object
 from miso_scrapy.components import Component
 from miso_scrapy.connections.open import connect_registry, feed_turns
 from miso_scrapy.downloadermiddlewares.decompression import UNREADABLE
+from miso_scrapy.exceptions import Stopped
 from miso_scrapy.extensions.connections import Connections
+from miso_scrapy.extensions.outages import FEED, Outages
 from miso_scrapy.feed.ref_id import iso_utc
 from miso_scrapy.feed.shape import error_in
-from miso_scrapy.feed.turns import PATIENCE, REFUSED, Answer, Shared, Turn, Wait, retry_after, slack
-from miso_scrapy.options import Options
+from miso_scrapy.feed.turns import (
+    PATIENCE,
+    REFUSED,
+    Again,
+    Answer,
+    Shared,
+    Turn,
+    Wait,
+    retry_after,
+    slack,
+)
+from miso_scrapy.options import MISO_ASKS, Options
 from miso_scrapy.registry.client import Registry, RegistryUnavailable
 from miso_scrapy.registry.feed_turns import Turns
-from miso_scrapy.stats import HELD_OFF, REQUESTS, SHARED
+from miso_scrapy.stats import ASKED_AGAIN, HELD_OFF, REQUESTS, SHARED
 from miso_scrapy.text.masking import masked_url
 from miso_scrapy.text.wording import one_line
 
@@ -38,6 +50,11 @@ logger = logging.getLogger(__name__)
 
 _TURN, _RETRY_AFTER = "feed_turn", "feed_retry_after"
 _POLL = 0.2
+# The same, in seconds, for waits that are part of following: they are long, and not urgent.
+_LONG_POLL = 0.5
+# How often a followed run looks for an answer of another worker, and how often it asks a feed that is
+# down if there is no limit on requests.
+_REST = 5.0
 
 
 class NotAsked(IgnoreRequest):
@@ -97,6 +114,8 @@ class FeedAccessMiddleware(Component):
         self._turns: Turns | None = None
         self._registry: Registry | None = None
         self._ending: asyncio.Future[None] | None = None
+        self._rest_until = 0.0
+        """The monotonic time before which a feed that is down is not asked, without an interval."""
         # Read from every response, including redirections and cut-off ones.
         crawler.signals.connect(self._read_retry_after, signal=signals.headers_received)
         crawler.signals.connect(self._closed, signal=signals.spider_closed)
@@ -110,13 +129,17 @@ class FeedAccessMiddleware(Component):
         step = await self._step(request)
         if isinstance(step, _Failure):
             return step.end(request)
+        again: Again | None = request.meta.get("again")
         if isinstance(step, Answer):
-            self.crawler.stats.inc_value(SHARED)
+            if not again:
+                self.crawler.stats.inc_value(SHARED)
             request.meta["fetched_at"] = step.fetched_at
             return Response(step.url, body=step.body, request=request)
         request.meta[_TURN] = step
         self._asking_until = time.monotonic() + _timeout(self.crawler) if self.interval else 0
         self.crawler.stats.inc_value(REQUESTS)
+        if again:
+            self.crawler.stats.inc_value(ASKED_AGAIN)
         return None
 
     async def _redirected(self, request: Request, visited: list[str]) -> Request | None:
@@ -153,9 +176,13 @@ class FeedAccessMiddleware(Component):
             self._answer = answer
             self._good_until = time.monotonic() + self.interval + slack(self.interval)
             request.meta["fetched_at"] = answer.fetched_at
+            if (outages := self._outages) is not None:
+                outages.end(FEED)
             return response
+        if "again" in request.meta:
+            return await self._unmoved(request)
         if held_off > PATIENCE:
-            self._end(datetime.fromtimestamp(time.time() + held_off, UTC), str(problem))
+            self._held_off(datetime.fromtimestamp(time.time() + held_off, UTC), str(problem))
         if again := await self._again(request, error or response, problem, passes=passes):
             return again
         if error:
@@ -169,8 +196,18 @@ class FeedAccessMiddleware(Component):
         if _TURN not in request.meta:
             return None
         await self._obey(request)
+        if "again" in request.meta:
+            return await self._unmoved(request)
         passes = isinstance(exception, self.retry_exceptions)
         return await self._again(request, exception, exception, passes=passes)
+
+    async def _unmoved(self, request: Request) -> Request:
+        """Return the request for the next try after a failure, for a candidate that has an answer."""
+        await self._finish(request)
+        again: Again = request.meta["again"]
+        pause = timedelta(seconds=0 if self.interval else MISO_ASKS)
+        request.meta["again"] = replace(again, not_before=datetime.now(UTC) + pause)
+        return request.replace(url=self._link, meta=_without_redirects(request))
 
     async def _again(
         self,
@@ -193,12 +230,19 @@ class FeedAccessMiddleware(Component):
             again := get_retry_request(
                 request.replace(url=self._link, meta=_without_redirects(request)),
                 spider=self.crawler.spider,
-                reason=problem,
+                # A statistic has the reason in its name: leave out what the feed says in its body.
+                reason=problem if isinstance(problem, Exception) else problem.partition(":")[0],
                 priority_adjust=1,
             )
         ):
             self._problem = problem
             return again
+        if (outages := self._outages) is not None:
+            self._tries, self._problem = 0, ""
+            where = masked_url(self._link)
+            outages.begin(FEED, f"{one_line(problem)} from {where}; it is asked until it answers")
+            self._rest_until = time.monotonic() + (0 if self.interval else _REST)
+            return request.replace(url=self._link, meta=_without_redirects(request))
         if self.interval:
             request.meta["failed_together"] = True
             self._failure = _Failure(result, self._tries, time.monotonic())
@@ -216,39 +260,56 @@ class FeedAccessMiddleware(Component):
 
     async def _step(self, request: Request) -> Turn | Answer | _Failure:
         """Wait for a turn, an answer or a failure, and return it."""
+        again: Again | None = request.meta.get("again")
+        quiet = again is not None or self._outages is not None
         told = False
+        late: Turn | None = None
         while True:
+            if again and (self._stopping() or datetime.now(UTC) >= again.until):
+                return again.before
             if self._stopping():
                 raise NotAsked("the run ends")
             began = time.monotonic()
-            if self._failure and request.meta.get("came_due", 0) <= self._failure.at:
+            if not again and self._failure and request.meta.get("came_due", 0) <= self._failure.at:
                 return self._failure
-            if self._answer and began < self._good_until:
+            if self._answer and began < self._good_until and _is_news(self._answer, again):
                 return self._answer
             if began < self._asking_until:
                 await asyncio.sleep(_POLL)
                 continue
+            if began < self._rest_until or (again and datetime.now(UTC) < again.not_before):
+                await asyncio.sleep(_LONG_POLL)
+                continue
             try:
-                step = await self._open_turns().ask()
+                step = await self._ask(late)
             except RegistryUnavailable as error:
                 if connections := self.crawler.get_extension(Connections):
                     connections.stop(error)
                 raise NotAsked(str(error)) from None
+            except Stopped:
+                continue
+            late = None
+            if isinstance(step, Shared) and not _is_news(step.answer, again):
+                step = Wait(step.seconds)
             if isinstance(step, Wait):
-                if step.held_off_until and step.seconds > PATIENCE:
-                    self._end(step.held_off_until)
-                if not told and step.seconds >= 1:
+                if step.held_off_until and step.seconds > PATIENCE and not again:
+                    self._held_off(step.held_off_until)
+                if not told and not quiet and step.seconds >= 1:
                     told = True
                     self._tell_wait(step)
-                await asyncio.sleep(min(step.seconds, _POLL))
+                if quiet:
+                    await self._rest(step.seconds, again)
+                else:
+                    await asyncio.sleep(min(step.seconds, _POLL))
             elif isinstance(step, Shared):
                 self._failure = None
                 self._answer, self._good_until = step.answer, began + step.seconds
-                logger.info(
-                    "Using the answer of %s: at most one request in %g s",
-                    iso_utc(step.answer.fetched_at),
-                    self.interval,
-                )
+                if not quiet:
+                    logger.info(
+                        "Using the answer of %s: at most one request in %g s",
+                        iso_utc(step.answer.fetched_at),
+                        self.interval,
+                    )
             elif not self.interval or (
                 # The process was not suspended while it got its turn, and the clock of the registry was
                 # not set forward since the last request of this run.
@@ -256,6 +317,23 @@ class FeedAccessMiddleware(Component):
                 and began - self._asked_at >= self.interval
             ):
                 return step
+            elif began - self._asked_at >= self.interval:
+                late = step
+
+    async def _ask(self, late: Turn | None) -> Turn | Shared | Wait:
+        archive = self.crawler.get_extension(Connections)
+        turns = self._open_turns()
+        if archive is None:
+            return await turns.ask(late)
+        return await archive.lasting(lambda: turns.ask(late))
+
+    async def _rest(self, seconds: float, again: Again | None) -> None:
+        """Wait for *seconds*, but not long: look whether another worker has an answer meanwhile."""
+        until = time.monotonic() + min(seconds, _REST)
+        while (left := until - time.monotonic()) > 0 and not self._stopping():
+            if again:
+                left = min(left, max(0.01, (again.until - datetime.now(UTC)).total_seconds()))
+            await asyncio.sleep(min(left, _LONG_POLL))
 
     def _tell_wait(self, wait: Wait) -> None:
         logger.info(
@@ -283,9 +361,28 @@ class FeedAccessMiddleware(Component):
         if status == 403:
             seconds = max(seconds, REFUSED)
         if seconds:
-            with contextlib.suppress(RegistryUnavailable):  # the next step reports it
-                await self._open_turns().hold_off(seconds)
+            archive = self.crawler.get_extension(Connections)
+            turns = self._open_turns()
+            with contextlib.suppress(RegistryUnavailable, Stopped):  # the next step reports it
+                if archive:
+                    await archive.lasting(lambda: turns.hold_off(seconds))
+                else:
+                    await turns.hold_off(seconds)
         return seconds
+
+    @property
+    def _outages(self) -> Outages | None:
+        """What the run waits for; None if it ends instead."""
+        archive = self.crawler.get_extension(Connections)
+        return archive.outages if archive else None
+
+    def _held_off(self, until: datetime, problem: str = "") -> None:
+        """Wait for a feed that allows no request before *until*, or end the run."""
+        outages = self._outages
+        if outages is None:
+            self._end(until, problem)
+        said = f"it answered {problem} and " if problem else "it "
+        outages.begin(FEED, f"{said}allows no request before {iso_utc(until)}")
 
     def _end(self, until: datetime, problem: str = "") -> NoReturn:
         said = f"answered {problem} and " if problem else ""
@@ -328,6 +425,11 @@ def _timeout(crawler: Crawler) -> float:
     """Return the longest time that a request with its redirections can take, in seconds."""
     settings = crawler.settings
     return settings.getfloat("DOWNLOAD_TIMEOUT") * (2 + settings.getint("REDIRECT_MAX_TIMES"))
+
+
+def _is_news(answer: Answer, again: Again | None) -> bool:
+    """Return whether *answer* is newer than what is known already."""
+    return again is None or answer.fetched_at > again.before.fetched_at
 
 
 def _without_redirects(request: Request) -> dict[str, object]:

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import signal
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from scrapy import signals
 from scrapy.crawler import Crawler
@@ -27,8 +28,9 @@ from miso_scrapy.archive.identity import (
 from miso_scrapy.archive.record import Filed, filed_from
 from miso_scrapy.components import Component, spider_of
 from miso_scrapy.connections import binding
-from miso_scrapy.connections.open import open_registry, open_store
-from miso_scrapy.exceptions import Dropped
+from miso_scrapy.connections.open import make_store, open_registry
+from miso_scrapy.exceptions import Dropped, Stopped
+from miso_scrapy.extensions.outages import POLL, REGISTRY, STORE, DaemonThreads, Outages
 from miso_scrapy.items import Snapshot
 from miso_scrapy.notifications.kafka import Notifier, message_of
 from miso_scrapy.options import Options
@@ -36,6 +38,7 @@ from miso_scrapy.registry.client import Claim, Registry, RegistryUnavailable, St
 from miso_scrapy.stats import (
     ARCHIVE_UNAVAILABLE,
     CLAIMS,
+    FOLLOWING,
     LOST,
     OUTBOX,
     OWED,
@@ -53,6 +56,12 @@ logger = logging.getLogger(__name__)
 _POLL = 0.02
 # A single failure may be temporary; after this number in a row the run ends.
 _REFUSALS = 3
+# Seconds that an operation in progress is waited for when a followed run is stopped.
+_FINISH = 5
+# Seconds between two looks of a followed run at what other runs have left behind.
+_HOUSEKEEPING = 60
+
+T = TypeVar("T")
 
 
 def _reason(error: Exception) -> str:
@@ -76,6 +85,11 @@ class Connections(Component):
         """The identity of the archive; None until it has one and the registry is bound to it."""
         self.registry: Registry | None = None
         self.notifier: Notifier | None = None
+        self.outages = (
+            Outages(crawler.stats, lambda: self.ending) if spider_of(crawler).follow else None
+        )
+        """The servers that the run waits for; None if it ends instead."""
+        self._housekeeping: asyncio.Task[None] | None = None
         self.settled = asyncio.Event()
         """Set when the run has sent the messages that it can send, and the stats count the others."""
         self._identifying = asyncio.Lock()
@@ -135,7 +149,7 @@ class Connections(Component):
         The third failure in a row ends the run.
         """
         self.refusals += 1
-        if self.refusals >= _REFUSALS:
+        if self.outages is None and self.refusals >= _REFUSALS:
             self.stop(error)
         return Dropped(Outcome.FAILED, f"{error}; then run the same range again")
 
@@ -168,6 +182,77 @@ class Connections(Component):
                 )
             await self.registry.release(claim)
 
+    async def lasting(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of *operation*; with ``follow=1``, try it again until its servers work.
+
+        Raises StoreUnavailable and RegistryUnavailable without ``follow=1``; WrongArchive; Stopped if
+        the run is stopped while it waits.
+        """
+        if self.outages is None:
+            return await operation()
+        failed: list[str] = []
+        while True:
+            try:
+                if failed and self.registry:
+                    await self.registry.try_again()
+                result = await self._unless_stopped(operation())
+            except WrongArchive:
+                raise
+            except (StoreUnavailable, RegistryUnavailable) as error:
+                failed.append(STORE if isinstance(error, StoreUnavailable) else REGISTRY)
+                self.outages.begin(failed[-1], error)
+                await self.outages.pause(len(failed))
+            else:
+                for server in set(failed):
+                    self.outages.end(server)
+                if REGISTRY in failed:
+                    await self._compare()
+                return result
+
+    async def _unless_stopped(self, operation: Awaitable[T]) -> T:
+        """Await *operation*. If the run is stopped, give it up after a while, or at once in an outage.
+
+        Raises Stopped.
+        """
+        task = asyncio.ensure_future(operation)
+        left = _FINISH / POLL
+        try:
+            while not task.done():
+                if self.ending:
+                    left -= 1
+                    if left <= 0 or self.outages:
+                        raise Stopped
+                await asyncio.wait({task}, timeout=POLL)
+            return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                if self.registry and self.outages and REGISTRY in self.outages:
+                    self.registry.give_up()
+
+    async def _compare(self) -> None:
+        """Check again that the registry belongs to the archive: it may have lost its data."""
+        assert self.registry is not None
+        try:
+            self.identity = await binding.compare(self.registry, self.store)
+        except WrongArchive as error:
+            self.stop(error)
+        except (StoreUnavailable, RegistryUnavailable):  # the next operation waits for it
+            pass
+
+    async def _keep_house(self) -> None:
+        """Settle the claims of killed workers and send what is owed, again and again."""
+        with contextlib.suppress(Stopped):
+            while True:
+                await asyncio.sleep(_HOUSEKEEPING)
+                await self.lasting(self._tidy)
+
+    async def _tidy(self) -> None:
+        assert self.registry is not None
+        await self.settle()
+        if self.notifier and self.notifier.down:
+            await self.notifier.send_owed(self.registry)
+
     def message(self, filed: Filed) -> str:
         """Return the message to send about *filed*; empty if there is no notifier."""
         return message_of(filed, self.options.environment) if self.notifier else ""
@@ -176,6 +261,11 @@ class Connections(Component):
     def stopping(self) -> bool:
         """Whether the run is ending because its store or registry cannot be used."""
         return self._stopping is not None
+
+    @property
+    def ending(self) -> bool:
+        """Whether the run is ending, for any reason."""
+        return self.stopping or not self.crawler.crawling
 
     def stop(self, error: StoreUnavailable | RegistryUnavailable) -> None:
         """End the run because of *error*: it could not file what it fetches."""
@@ -196,22 +286,18 @@ class Connections(Component):
             "shutdown",  # type: ignore[arg-type]  # a Zope interface, which has no self
             lambda: deferred_from_coro(self._ended()),
         )
+        candidates = spider_of(self.crawler).candidates
+        if candidates and candidates.endless:
+            self.crawler.stats.set_value(FOLLOWING, 1)
+        if self.outages is not None:
+            asyncio.get_running_loop().set_default_executor(DaemonThreads())
         try:
-            self.store = await asyncio.to_thread(open_store, self.crawler.settings, self.options)
-            if not spider_of(self.crawler).skip_hash_check:
-                self.registry = await self._connections.enter_async_context(
-                    open_registry(self.options)
-                )
+            self.store = await asyncio.to_thread(make_store, self.crawler.settings, self.options)
             if self.options.kafka_topic:
                 self.notifier = Notifier(self.crawler.settings, self.options)
-            if self.registry:
-                await self.registry.begin_run(self.crawler.spidercls.name)
-                self.identity = await binding.compare(self.registry, self.store)
-                await self.settle()
-                if self.notifier:
-                    await self.notifier.send_owed(self.registry)
-            else:
-                self.identity = await asyncio.to_thread(read_identity, self.store)
+            await self.lasting(self._connect)
+        except Stopped:
+            raise CloseSpider("shutdown") from None
         except (StoreUnavailable, RegistryUnavailable) as error:
             logger.error("Nothing was fetched: %s", error)
             raise CloseSpider(_reason(error)) from None
@@ -220,6 +306,22 @@ class Connections(Component):
             raise CloseSpider(ARCHIVE_UNAVAILABLE) from None
         if not self.crawler.crawling:  # stopped meanwhile
             raise CloseSpider("shutdown")
+        if self.outages is not None and self.registry:
+            self._housekeeping = asyncio.ensure_future(self._keep_house())
+
+    async def _connect(self) -> None:
+        """Open and check what is configured. Can be called again after it has failed."""
+        await asyncio.to_thread(self.store.check)
+        if spider_of(self.crawler).skip_hash_check:
+            self.identity = await asyncio.to_thread(read_identity, self.store)
+            return
+        if self.registry is None:
+            self.registry = await self._connections.enter_async_context(open_registry(self.options))
+        await self.registry.begin_run(self.crawler.spidercls.name)
+        self.identity = await binding.compare(self.registry, self.store)
+        await self.settle()
+        if self.notifier:
+            await self.notifier.send_owed(self.registry)
 
     async def _ended(self) -> None:
         """Wait until the run has closed, or a second signal asks it to stop."""
@@ -246,6 +348,8 @@ class Connections(Component):
                 await self.registry.leave(*(Claim(name, token) for name in names))
 
     async def _close(self) -> None:
+        if self._housekeeping:
+            self._housekeeping.cancel()
         try:
             await self._settle_up()
         finally:
@@ -257,7 +361,7 @@ class Connections(Component):
         outbox = 0
         if self.registry:
             try:
-                if self.notifier:
+                if self.notifier and not self._abandons_broker:
                     await self.notifier.send_owed(self.registry)
                 await self.registry.leave()
                 outbox = await self.registry.owed()
@@ -286,7 +390,12 @@ class Connections(Component):
                 self.options.kafka_topic,
             )
         try:
-            if self.notifier:
+            if self.notifier and not self._abandons_broker:
                 await self.notifier.close()
         finally:
             await self._connections.aclose()
+
+    @property
+    def _abandons_broker(self) -> bool:
+        """Whether to end without another try at a broker that is down: the outbox keeps what is owed."""
+        return self.outages is not None and self.notifier is not None and self.notifier.down

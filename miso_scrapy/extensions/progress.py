@@ -46,13 +46,13 @@ class Progress(Component):
         crawler.signals.connect(self._closed, signal=signals.spider_closed)
 
     def _opened(self) -> None:
-        total = len(spider_of(self.crawler).candidates)
-        if total < 2:
+        candidates = spider_of(self.crawler).candidates
+        if not candidates or candidates.endless or len(candidates) < 2:
             return
         from tqdm import tqdm
 
         self.bar = tqdm(
-            total=total,
+            total=len(candidates),
             bar_format="{percentage:3.0f}%|{bar}| {n}/{total} [{elapsed}<{remaining}{postfix}]",
             file=sys.stderr,
             **bar_size(),

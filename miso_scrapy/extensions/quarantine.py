@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from typing import Any
 
 from scrapy import signals
@@ -25,6 +26,9 @@ from miso_scrapy.store import StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
+# The last bodies that were kept are not looked up again; a run may last for years.
+_REMEMBERED = 100
+
 
 class Quarantine(Component):
     """Keep the body of each invalid candidate, and of an uncovered one whose content is not stored.
@@ -35,7 +39,7 @@ class Quarantine(Component):
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
-        self._kept: set[str] = set()
+        self._kept: deque[str] = deque(maxlen=_REMEMBERED)
         self._taken = 0
         """The number of bodies that stay because their candidates are registered with other content."""
         crawler.signals.connect(self._dropped, signal=signals.item_dropped)
@@ -81,7 +85,7 @@ class Quarantine(Component):
         name = quarantine.hash_of(item.body)
         if name in self._kept:
             return
-        self._kept.add(name)
+        self._kept.append(name)
         registry = self.connections.registry
         with contextlib.suppress(RegistryUnavailable):
             if registry is not None and await registry.is_quarantined(name):
@@ -97,7 +101,8 @@ class Quarantine(Component):
                 source_url=item.source_url,
             )
         except StoreUnavailable:
-            self._kept.discard(name)
+            with contextlib.suppress(ValueError):  # so many others came since
+                self._kept.remove(name)
             raise
         logger.info("kept the body of %s at %s", item.identifier, self._locate(key))
         with contextlib.suppress(RegistryUnavailable):  # its key has the hash: no second copy

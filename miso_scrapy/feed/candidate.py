@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from miso_scrapy.feed.ref_id import iso_utc
 
 INTERVAL = timedelta(minutes=5)
+_FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
+"""The last candidate of a range without an end."""
 _IDENTIFIER = re.compile(
     r"realtime_total_load_([0-9]{4})([0-9]{2})([0-9]{2})_([0-9]{2})([0-9]{2})([0-9]{2})\.json"
 )
@@ -55,35 +57,45 @@ class CandidateRange:
         return (self.last - self.first) // INTERVAL + 1
 
     def __str__(self) -> str:
+        if self.endless:
+            return f"{iso_utc(self.first)} and later"
         return f"{iso_utc(self.first)} to {iso_utc(self.last)}"
 
+    @property
+    def endless(self) -> bool:
+        """Whether the range has no end."""
+        return self.last == _FOREVER
 
-def parse_range(start: str | None, end: str | None, now: datetime) -> CandidateRange:
+
+def parse_range(
+    start: str | None, end: str | None, now: datetime, *, follow: bool = False
+) -> CandidateRange:
     """Return the candidates that the arguments *start* and *end* select.
 
-    Both are ISO 8601: a date, or a date and a time, in UTC unless there is an offset. Without both,
-    the range is the current interval. Without *end*, it lasts until *now*. An *end* with a time is
-    included; an *end* that is a bare date is not.
+    Both are ISO 8601: a date, or a date and a time, in UTC unless there is an offset. *start* may also
+    be ``now``. Without both, the range is the current interval. Without *end*, it lasts until *now*, or
+    has no end if *follow*. An *end* with a time is included; an *end* that is a bare date is not.
 
     Raises ValueError, with a message of one line for the user.
     """
-    if start is None:
-        if end is not None:
-            raise ValueError("end needs a start: give -a start=... as well")
-        current = floor_to_interval(now)
-        return CandidateRange(current, current)
-    begin = _parse("start", start)
+    if start is None and end is not None and not follow:
+        raise ValueError("end needs a start: give -a start=... as well")
+    begin = now if start is None or start.strip().lower() == "now" else _parse("start", start)
     first = floor_to_interval(begin)
     if end is None:
+        if follow:
+            return CandidateRange(first, _FOREVER)
         last = floor_to_interval(now)
         if last < first:
-            raise ValueError(f"start={start!r} lies in the future: give -a end=... as well")
+            raise ValueError(
+                f"start={start!r} lies in the future: give -a end=... or -a follow=1 as well"
+            )
         return CandidateRange(first, last)
     finish = _parse("end", end)
     last = floor_to_interval(finish)
     excluded = _is_bare_date(end)
     if finish < begin or (excluded and last <= first):
-        raise ValueError(f"end={end!r} is not after start={start!r}")
+        raise ValueError(f"end={end!r} is not after start={start or 'now'!r}")
     if excluded:
         last -= INTERVAL
     return CandidateRange(first, last)

@@ -55,6 +55,18 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Again:
+    """The next request for a candidate for which the feed gave a snapshot that is stored already."""
+
+    before: Answer
+    """That snapshot."""
+    until: datetime
+    """If the feed has no other snapshot by this time, *before* is the answer."""
+    not_before: datetime
+    """Send no request before this time."""
+
+
+@dataclass(frozen=True)
 class FeedState:
     """The state that all users of the limit share."""
 
@@ -95,12 +107,15 @@ def slack(interval: float) -> float:
 
 
 def ask(
-    state: FeedState, now: Now, interval: float, since: float = 0
+    state: FeedState, now: Now, interval: float, since: float = 0, late: Turn | None = None
 ) -> tuple[FeedState, Turn | Shared | Wait]:
     """Return the new state, and what the caller may do: send a request, use the answer, or wait.
 
-    An answer to a request before *since* (by ``Now.steady``) is not used.
+    An answer to a request before *since* (by ``Now.steady``) is not used. *late* is a turn that the
+    caller got too late to use; if nobody has taken another one since, the caller gets it again.
     """
+    if late and state.turn == late.taken and state.not_before <= now.utc:
+        return replace(state, turn=now.steady), Turn(now.steady)
     # A request may be sent late, by the slack, so the next turn is later by as much.
     period = interval + slack(interval)
     taken = float("-inf") if state.turn is None else state.turn

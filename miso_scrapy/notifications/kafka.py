@@ -59,6 +59,8 @@ class Notifier:
         """Messages that could not be sent, in runs without an outbox."""
         self._security = security_options(settings)
         self._writer: Any = None
+        self.down = False
+        """Whether the broker did not take the last messages."""
         self._closed_until = 0.0
         self._one_at_a_time = asyncio.Lock()
 
@@ -69,15 +71,20 @@ class Notifier:
                 return []
             acknowledged, error = await asyncio.to_thread(self._send, messages)
             if error is None:
+                if self.down:
+                    logger.info("Kafka takes messages for %s again", self.topic)
+                self.down = False
                 return acknowledged
             self._closed_until = time.monotonic() + _LEAVE_ALONE
-            logger.warning(
-                "Kafka does not take messages for %s at %s: %s; check KAFKA_BROKERS, KAFKA_TOPIC, "
-                "and the KAFKA_SSL_ and KAFKA_SASL_ settings",
-                self.topic,
-                ",".join(self.brokers),
-                " ".join(str(error).split()) or type(error).__name__,
-            )
+            if not self.down:
+                logger.warning(
+                    "Kafka does not take messages for %s at %s: %s; check KAFKA_BROKERS, "
+                    "KAFKA_TOPIC, and the KAFKA_SSL_ and KAFKA_SASL_ settings",
+                    self.topic,
+                    ",".join(self.brokers),
+                    " ".join(str(error).split()) or type(error).__name__,
+                )
+            self.down = True
         return acknowledged
 
     async def send_owed(self, registry: Registry) -> None:

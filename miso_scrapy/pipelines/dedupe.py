@@ -29,15 +29,18 @@ class DedupePipeline(Component):
         assert item.reading is not None
         item.fingerprint = item.reading.fingerprint
         item.home = item.identifier
-        if self.connections.registry is None:
+        registry = self.connections.registry
+        if registry is None:
             return item
         # The lease of a running worker never runs out. If two workers wait for each other, one must give
         # up.
         patience = asyncio.get_running_loop().time() + 2 * self.connections.options.claim_ttl
         try:
             while True:
-                step, about = await self.connections.registry.hold(
-                    item.identifier, item.token, item.fingerprint, force=self.connections.force
+                step, about = await self.connections.lasting(
+                    lambda: registry.hold(
+                        item.identifier, item.token, item.fingerprint, force=self.connections.force
+                    )
                 )
                 match step:
                     case Step.STORE:
@@ -48,7 +51,10 @@ class DedupePipeline(Component):
                             Outcome.DUPLICATE, f"same content as {about}", log_level="INFO"
                         )
                     case Step.HELD:
-                        if asyncio.get_running_loop().time() > patience:
+                        if self.connections.outages:  # whoever stores it waits for the store
+                            await self.connections.outages.pause(1)
+                            patience += 1 + _WAIT
+                        elif asyncio.get_running_loop().time() > patience:
                             raise Dropped(
                                 Outcome.FAILED,
                                 f"another worker is storing the same content, as {about}; run the "
@@ -57,7 +63,9 @@ class DedupePipeline(Component):
                         await asyncio.sleep(_WAIT)
                     case Step.LOST:
                         # This process was suspended for longer than its lease, or there was no claim.
-                        step, item.token = await self.connections.claim(item.identifier)
+                        step, item.token = await self.connections.lasting(
+                            lambda: self.connections.claim(item.identifier)
+                        )
                         match step:
                             case Step.REGISTERED:
                                 raise await self._registered(item)

@@ -24,7 +24,8 @@ class IdentityPipeline(Component):
     async def process_item(self, item: Snapshot) -> Snapshot:
         """Return *item* if it is of the archive's kind; drop it as failed if not."""
         try:
-            await self.connections.identify(kind_of(item.data))
+            kind = kind_of(item.data)
+            await self.connections.lasting(lambda: self.connections.identify(kind))
         except (WrongArchive, RegistryUnavailable) as error:
             self.connections.stop(error)
             # A wrong archive affects all candidates, so it is logged once, when the run is stopped.

@@ -26,6 +26,10 @@ class NotifyPipeline(Component):
         """Return *item* after sending its message, or leaving it in the outbox."""
         notifier, registry = self.connections.notifier, self.connections.registry
         assert notifier is not None
+        if registry and notifier.down:
+            with contextlib.suppress(RegistryUnavailable):  # it stays in the outbox
+                await notifier.send_owed(registry)  # this message is one of them
+            return item
         message = self.connections.message(item)
         acknowledged = await notifier.send([(item.identifier, message)])
         if registry is None:

@@ -21,14 +21,17 @@ class RegisterPipeline(Component):
 
     async def process_item(self, item: Filed) -> Filed:
         """Return *item* after registering it; drop it as failed if the registry is not available."""
-        if self.connections.registry is None:
+        registry = self.connections.registry
+        if registry is None:
             return item
         try:
-            await self.connections.registry.commit(
-                item.identifier,
-                item.fingerprint,
-                self.connections.message(item),
-                candidate=item.also or None,
+            await self.connections.lasting(
+                lambda: registry.commit(
+                    item.identifier,
+                    item.fingerprint,
+                    self.connections.message(item),
+                    candidate=item.also or None,
+                )
             )
         except RegistryUnavailable as error:
             self.connections.stop(error)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from scrapy.crawler import Crawler
 
 from miso_scrapy.archive.document import UnreadableDocument, collection_metadata, key_of, pack
 from miso_scrapy.archive.record import Filed, filed_from
-from miso_scrapy.components import Component
+from miso_scrapy.components import Component, spider_of
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.extensions.connections import Connections
 from miso_scrapy.feed.candidate import candidate_of
@@ -25,9 +26,19 @@ class StorePipeline(Component):
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
         self.connections = Connections.of(crawler)
+        # With follow=1, snapshots wait here for a store that is down, and are stored in their order.
+        self._one_at_a_time = asyncio.Lock() if spider_of(crawler).follow else None
 
     async def process_item(self, item: Snapshot) -> Filed:
         """Return the record of the file, or drop the candidate as failed."""
+        if self._one_at_a_time and self._one_at_a_time.locked():
+            item.reading = None  # read again afterwards: it takes ten times the memory of the body
+        async with self._one_at_a_time or contextlib.nullcontext():
+            if item.reading is None:
+                item.read()
+            return await self._file(item)
+
+    async def _file(self, item: Snapshot) -> Filed:
         assert item.reading is not None
         store, key = self.connections.store, key_of(item.home)
         candidate = candidate_of(item.home)
@@ -48,8 +59,10 @@ class StorePipeline(Component):
             "source-ref-id": item.reading.source_ref_id or "",
         }
         try:
-            stored = await asyncio.to_thread(
-                store.put, key, body, labels, overwrite=self.connections.force
+            stored = await self.connections.lasting(
+                lambda: asyncio.to_thread(
+                    store.put, key, body, labels, overwrite=self.connections.force
+                )
             )
             filed = (
                 Filed(
@@ -76,7 +89,9 @@ class StorePipeline(Component):
         return filed
 
     async def _adopt(self, item: Snapshot, key: str, stored: Stored, ours: bytes) -> Filed:
-        there = await asyncio.to_thread(self.connections.store.get, key)
+        there = await self.connections.lasting(
+            lambda: asyncio.to_thread(self.connections.store.get, key)
+        )
         try:
             if there is None:
                 raise UnreadableDocument("it was removed meanwhile")

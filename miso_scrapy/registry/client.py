@@ -105,6 +105,8 @@ class Registry:
         """The id of the worker's archive, once the registry has stored it."""
         self._alone = False
         self._lost: RegistryUnavailable | None = None
+        self.start_server: Callable[[], None] = _nothing
+        """Start the server again if it has ended, where this program has started it."""
         self._ttl = int(ttl * 1000)
         self._lease = max(1, int(lease * 1000))
         self._worker = secrets.token_hex(8)
@@ -151,6 +153,17 @@ class Registry:
             # same time. If one of them had to connect first, the other would overtake it.
             await asyncio.gather(self._redis.ping(), self._redis.ping())
         self._renewing = asyncio.create_task(self._keep_renewing())
+
+    async def try_again(self) -> None:
+        """Let the next step reach for the server again, which did not answer before."""
+        await asyncio.to_thread(self.start_server)
+        self._lost = None
+
+    def give_up(self) -> None:
+        """Let every further step fail at once."""
+        self._lost = self._lost or RegistryUnavailable(
+            f"the registry {self.where} does not answer; check REDIS_URL"
+        )
 
     async def close(self) -> None:
         """Close the connections. Claims that are left expire by themselves."""
@@ -210,11 +223,15 @@ class Registry:
         """
         claim = Claim(identifier, f"{self._worker}:{next(self._serial)}")
         self._held.add(claim)  # already here: a stop may come before the answer
-        (step, *_) = await self._run(
-            self._claim,
-            [self._key(identifier), self._claims],
-            [*claim, self._lease, int(force), int(insist), self._prefix, self._bound_to],
-        )
+        try:
+            (step, *_) = await self._run(
+                self._claim,
+                [self._key(identifier), self._claims],
+                [*claim, self._lease, int(force), int(insist), self._prefix, self._bound_to],
+            )
+        except RegistryUnavailable:
+            self._held.discard(claim)  # not renewed: a later claim waits until this one expires
+            raise
         if step != Step.CLAIMED:
             self._held.discard(claim)
             return Step(step), ""
@@ -492,6 +509,10 @@ class Registry:
 def _living(heartbeat: str | bytes) -> LivingRun:
     about = json.loads(heartbeat)
     return LivingRun(**{**about, "since": datetime.fromisoformat(about["since"])})
+
+
+def _nothing() -> None:
+    """Do nothing: the server is somebody else's."""
 
 
 def _flat(claims: Iterable[Claim]) -> list[str]:

@@ -106,6 +106,23 @@ class EmbeddedValkey:
             return f"unix://{self._socket}"
         return None
 
+    def start_again(self) -> None:
+        """Start the server again if it has ended, killed by the system for example; block meanwhile.
+
+        Raises RegistryUnavailable.
+        """
+        if self._server is None or self._server.poll() is None:
+            return
+        try:
+            with (self.directory / "server.lock").open("a+") as server_lock:
+                _take(server_lock)
+                self._launch(server_lock)
+        except (OSError, RuntimeError) as error:
+            raise RegistryUnavailable(
+                f"the embedded registry in {self.directory} does not start: {error}; "
+                f"see {self.directory / _LOG}, or set REDIS_URL to a server"
+            ) from error
+
     def stop(self) -> None:
         """Stop the server, with its data on disk, and release the directory for the next run."""
         if self._server is not None:
@@ -159,6 +176,7 @@ class EmbeddedValkey:
             "unixsocketperm": "700",
             "appendonly": "yes",
             "save": "",
+            "hz": "1",  # how often it wakes up in a second to see what is to be done
             "loglevel": "warning",
             "logfile": _LOG,
         }

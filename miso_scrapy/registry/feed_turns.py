@@ -56,13 +56,16 @@ class Turns(ABC):
         self._fresh = fresh
         self._since = 0.0
 
-    async def ask(self) -> Turn | Shared | Wait:
-        """Take the turn if it is free; otherwise return the shared answer, or how long to wait."""
+    async def ask(self, late: Turn | None = None) -> Turn | Shared | Wait:
+        """Take the turn if it is free; otherwise return the shared answer, or how long to wait.
+
+        *late* is the turn that the last call returned, if it came too late to be used.
+        """
 
         def decide(state: FeedState, now: Now) -> tuple[FeedState, Turn | Shared | Wait]:
             if self._fresh:
                 self._fresh, self._since = False, now.steady
-            return ask(state, now, self.interval, self._since)
+            return ask(state, now, self.interval, self._since, late)
 
         return await self._change(decide)
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from scrapy import Request
 
 from miso_scrapy.components import Component
+from miso_scrapy.exceptions import Stopped
 from miso_scrapy.extensions.connections import Connections
 from miso_scrapy.registry.client import RegistryUnavailable, Step
 from miso_scrapy.signals import candidate_skipped
@@ -19,6 +20,8 @@ from miso_scrapy.store import StoreUnavailable
 logger = logging.getLogger(__name__)
 
 _WAIT = 0.1
+# With follow=1: a candidate of another worker can take its five minutes.
+_WAIT_FOLLOWING = 5.0
 
 
 class ClaimMiddleware(Component):
@@ -33,6 +36,7 @@ class ClaimMiddleware(Component):
     async def process_start(self, start: AsyncIterator[Request]) -> AsyncIterator[Request]:
         """Yield the requests of *start* that this worker has to fetch."""
         archive = Connections.of(self.crawler)
+        pause = _WAIT if archive.outages is None else _WAIT_FOLLOWING
         held: deque[Request] = deque()
         coming: asyncio.Task[Request | None] | None = None
         ended = False
@@ -41,9 +45,9 @@ class ClaimMiddleware(Component):
                 # The next request of *start* has priority; held ones are tried while there is none.
                 if not ended:
                     coming = coming or asyncio.create_task(_next(start))
-                    await asyncio.wait({coming}, timeout=_WAIT if held else None)
+                    await asyncio.wait({coming}, timeout=pause if held else None)
                 else:
-                    await asyncio.sleep(_WAIT)
+                    await asyncio.sleep(pause)
                 if coming and coming.done():
                     wanted, coming = coming.result(), None
                     if wanted is None:
@@ -68,7 +72,9 @@ class ClaimMiddleware(Component):
         identifier = wanted.meta["identifier"]
         outcome = Outcome.SKIPPED
         try:
-            step, wanted.meta["token"] = await archive.claim(identifier)
+            step, wanted.meta["token"] = await archive.lasting(lambda: archive.claim(identifier))
+        except Stopped:
+            return Step.LOST  # without an outcome
         except (RegistryUnavailable, StoreUnavailable) as error:
             archive.stop(error)
             step, outcome = Step.LOST, Outcome.FAILED

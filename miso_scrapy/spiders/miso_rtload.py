@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,12 +34,15 @@ from miso_scrapy.feed.candidate import (
     identifier,
     parse_range,
 )
+from miso_scrapy.feed.coverage import TOLERANCE, covers
+from miso_scrapy.feed.ref_id import iso_utc
 from miso_scrapy.feed.shape import NotJSON, error_in
 from miso_scrapy.items import Snapshot
 from miso_scrapy.options import Options, flag
 from miso_scrapy.spiders import refuse
-from miso_scrapy.stats import Outcome
+from miso_scrapy.stats import CANDIDATES, NEXT_DUE, Outcome
 from miso_scrapy.text.masking import masked_url
+from miso_scrapy.text.wording import count
 
 _AGAIN = "run the same range again"
 
@@ -47,8 +51,9 @@ class MisoRtloadSpider(ArchiveSpider):
     """Fetch a snapshot for each candidate from *start* to *end*.
 
     ``-a start=`` and ``-a end=``: see :func:`~miso_scrapy.feed.candidate.parse_range`.
-    ``-a force=1`` also files candidates that are registered already. ``-a skip_hash_check=1`` files all
-    candidates, without a registry.
+    ``-a follow=1`` goes on until the run is told to stop, unless there is an *end*, and waits for
+    servers that are down. ``-a force=1`` also files candidates that are registered already.
+    ``-a skip_hash_check=1`` files all candidates, without a registry.
     """
 
     name = "miso_rtload"
@@ -57,6 +62,7 @@ class MisoRtloadSpider(ArchiveSpider):
         self,
         start: str | None = None,
         end: str | None = None,
+        follow: str = "0",
         force: str = "0",
         skip_hash_check: str = "0",
         **others: Any,
@@ -64,8 +70,11 @@ class MisoRtloadSpider(ArchiveSpider):
         super().__init__()
         self.api_url = ""
         self.publish_delay = timedelta()
-        refuse(others, self.name, "its arguments are start, end, force and skip_hash_check")
-        self.candidates: CandidateRange = parse_range(start, end, datetime.now(UTC))
+        refuse(others, self.name, "its arguments are start, end, follow, force and skip_hash_check")
+        self.follow = flag("follow", follow)
+        self._from_now = start is None or start.strip().lower() == "now"
+        now = datetime.now(UTC)
+        self.candidates: CandidateRange = parse_range(start, end, now, follow=self.follow)
         self.force = flag("force", force)
         self.skip_hash_check = flag("skip_hash_check", skip_hash_check)
 
@@ -76,6 +85,14 @@ class MisoRtloadSpider(ArchiveSpider):
         options = Options.from_settings(crawler.settings)
         spider.api_url = options.api_url
         spider.publish_delay = timedelta(seconds=options.publish_delay)
+        now = datetime.now(UTC)
+        if spider.follow and spider._from_now:
+            # Begin with the candidate before the current one: it takes the snapshot that is there, and
+            # the current one waits for the next. If the current one took a snapshot of unknown age, the
+            # next could come and go before the next candidate is due.
+            first = min(spider.candidates.first, spider._newest(now)) - INTERVAL
+            spider.candidates = replace(spider.candidates, first=first)
+        spider.reaches_ahead = spider.candidates.last > now
         return spider
 
     async def start(self) -> AsyncIterator[Request]:
@@ -83,36 +100,91 @@ class MisoRtloadSpider(ArchiveSpider):
 
         The candidates of a range that reaches into the future are yielded when they are due.
         """
-        self.logger.info(
-            "Candidates: %d, %s, from %s", len(self.candidates), self.candidates, self.api_url
-        )
         began = datetime.now(UTC)
-        follow = self.candidates.last > began
-        for candidate in self.candidates:
-            came_due = await self._due(candidate, began) if follow else 0
+        if self.follow:
+            self._tell_start(began)
+        else:
+            self.logger.info(
+                "Candidates: %d, %s, from %s", len(self.candidates), self.candidates, self.api_url
+            )
+        candidate = self.candidates.first
+        while candidate <= self.candidates.last:
+            came_due = 0.0
+            if self.reaches_ahead:
+                candidate, came_due = await self._due(candidate, began)
             if self.crawler.engine.needs_backout():
                 await self.crawler.signals.wait_for(signals.scheduler_empty)
             yield self.request_for(candidate, came_due)
+            candidate += INTERVAL
+
+    def _tell_start(self, now: datetime) -> None:
+        due = max(self.candidates.first, self._newest(now) + INTERVAL) + self.publish_delay
+        self.logger.info(
+            "Following %s, %s, from %s: the next candidate is due at %s",
+            self.candidates,
+            "until told to stop" if self.candidates.endless else "and no further",
+            masked_url(self.api_url),
+            iso_utc(due),
+        )
+
+    def _newest(self, now: datetime) -> datetime:
+        """Return the newest candidate that is due at *now*."""
+        return floor_to_interval(now - self.publish_delay)
 
     def due_candidates(self) -> int:
         """Return the number of candidates of the range that are due now."""
-        last = floor_to_interval(datetime.now(UTC) - self.publish_delay)
+        if self.candidates.endless:
+            return 0  # none of them is required: later snapshots have the same load
+        last = self._newest(datetime.now(UTC))
         if self.candidates.last <= last + INTERVAL:  # the last candidate is due within an interval
             return len(self.candidates)
         return max((last - self.candidates.first) // INTERVAL + 1, 0)
 
-    async def _due(self, candidate: datetime, began: datetime) -> float:
-        """Wait until *candidate* is due. Return the monotonic time at which the wait ended.
+    async def _due(self, candidate: datetime, began: datetime) -> tuple[datetime, float]:
+        """Wait until *candidate* is due. Return it, and the monotonic time at which the wait ended.
 
-        Return 0 for a candidate that was due when the run *began*. The wall clock is read each second,
-        as it may be set, and the machine may be suspended.
+        The time is 0 for a candidate that was due when the run *began*. The wall clock is read each
+        second, as it may be set, and the machine may be suspended. In a range without an end, another
+        candidate is returned if the clock was set back, or if the market day of *candidate* is over.
         """
-        due = candidate + self.publish_delay
-        if due <= began:
-            return 0
-        while (left := due - datetime.now(UTC)) > timedelta():
+        if candidate + self.publish_delay <= began and not self.candidates.endless:
+            return candidate, 0
+        self.crawler.stats.set_value(NEXT_DUE, iso_utc(candidate + self.publish_delay))
+        while (left := candidate + self.publish_delay - (now := datetime.now(UTC))) > timedelta():
+            next_one = self._newest(now) + INTERVAL
+            if self.candidates.endless and self.candidates.first < next_one < candidate:
+                self.logger.warning(
+                    "The clock was set back to %s: going on with the candidate %s",
+                    iso_utc(now),
+                    iso_utc(next_one),
+                )
+                candidate = next_one
+                continue
             await asyncio.sleep(min(left.total_seconds(), 1))
-        return time.monotonic()
+        if self.candidates.endless:
+            candidate = self._first_of_today(candidate, now)
+        return candidate, 0 if candidate + self.publish_delay <= began else time.monotonic()
+
+    def _first_of_today(self, candidate: datetime, now: datetime) -> datetime:
+        """Return *candidate*, or the first one after it that the feed can still give at *now*.
+
+        The feed has the market day of now only. For a few minutes after midnight EST it can still answer
+        with yesterday's last interval.
+        """
+        wanted, lost = candidate, 0
+        while not (covers(now, wanted) or covers(now - TOLERANCE, wanted)):
+            wanted += INTERVAL
+            lost += 1
+        if lost:
+            self.crawler.stats.inc_value(CANDIDATES, lost)
+            self.crawler.stats.inc_value(Outcome.UNCOVERED.stat, lost)
+            self.logger.warning(
+                "uncovered %s, %s to %s: their market day is over, and the feed has no history",
+                count(lost, "candidate"),
+                iso_utc(candidate),
+                iso_utc(wanted - INTERVAL),
+            )
+        return wanted
 
     def request_for(self, candidate: datetime, came_due: float) -> Request:
         """Return the request for *candidate*. All have the same URL, so duplicates are not filtered."""

@@ -1,20 +1,29 @@
 """Follow mode: a range that reaches into the future is fetched as its candidates come due."""
 
+import contextlib
 import json
 import os
-import shutil
+import signal
 import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 
 from miso_scrapy.feed.candidate import floor_to_interval
+from miso_scrapy.feed.shape import normalise
+from tests.support.archive_reader import Archive
 from tests.support.crawl import Run, read_until, started
-from tests.support.project import SCRAPY
-
-faketime = pytest.mark.skipif(
-    not shutil.which("faketime"), reason="needs Debian's package faketime (as root)"
+from tests.support.fast_clock import (
+    FastClock,
+    FastValkey,
+    PublishedFeed,
+    SteppedClock,
+    faketime,
+    libfaketime,
 )
+from tests.support.project import SCRAPY
 
 
 @pytest.fixture
@@ -40,12 +49,6 @@ def sped_up(tmp_path, environment, valkey):
         return Run(done.returncode, done.stdout + done.stderr)
 
     return run
-
-
-def _libfaketime():
-    """The library that the command `faketime` preloads."""
-    command = ["faketime", "now", "printenv", "LD_PRELOAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def iso(instant):
@@ -112,7 +115,7 @@ def test_a_clock_that_jumps_fetches_what_is_overdue_at_once_and_nothing_twice(
         **environment,
         "REDIS_URL": valkey.url,
         "TZ": "UTC",
-        "LD_PRELOAD": _libfaketime(),
+        "LD_PRELOAD": libfaketime(),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # that one never jumps
@@ -151,7 +154,7 @@ def test_after_a_failure_a_followed_range_goes_on_with_its_next_candidate(
         "REDIS_URL": valkey.url,
         "MISO_MIN_INTERVAL": "1",
         "TZ": "UTC",
-        "LD_PRELOAD": _libfaketime(),
+        "LD_PRELOAD": libfaketime(),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
@@ -179,3 +182,134 @@ def test_an_overdue_range_is_not_waited_for(crawl, feed):
     run = crawl(start=iso(start), end=iso(start), env={"MISO_PUBLISH_DELAY": "100000"})
     assert run.outcomes == {"stored": 1}
     assert os.environ.get("FAKETIME") is None
+
+
+# --- Without an end -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", [{}, {"start": "now"}], ids=["no start", "start=now"])
+def test_without_an_end_a_run_follows_until_it_is_told_to_stop(
+    start, feed, environment, archive, tmp_path
+):
+    args = [part for item in start.items() for part in ("-a", "{}={}".format(*item))]
+    env = {**environment, "MISO_MIN_INTERVAL": "60"}
+    before = floor_to_interval(datetime.now(UTC) - timedelta(seconds=60))
+    with started(tmp_path, env, "-a", "follow=1", *args) as process:
+        said = read_until(process, " stored realtime_total_load_")
+        process.terminate()
+        told = time.monotonic()
+        rest, _ = process.communicate(timeout=20)
+        assert time.monotonic() - told < 5  # a second, on a machine that is not busy
+    run = Run(process.returncode, "".join(said) + rest)
+    assert run.status == 0, run.log
+    assert not run.lines("WARNING") + run.lines("ERROR")
+    (line,) = [line for line in said if "Following " in line]
+    due = datetime.fromisoformat(line.rpartition("is due at ")[2].strip())
+    assert due in (before + timedelta(minutes=minutes, seconds=60) for minutes in (5, 10))
+    assert "until told to stop" in line
+    # The snapshot that is there, at once; the current candidate waits for the next one.
+    assert len(feed.requests) == 1
+    assert run.outcomes == {"stored": 1, "duplicate": 1}
+    (path,) = archive.files()
+    assert archive.only()["data"]["RefId"] >= iso(before)
+    assert iso(before - timedelta(minutes=5)).replace("-", "")[:8] in path
+
+
+def test_an_end_can_be_given_and_one_of_the_past_ends_the_run(crawl, feed):
+    feed.set(clock="2025-12-05T12:10:00+00:00", advance=5)
+    run = crawl(follow=1, start="2025-12-05T12:00", end="2025-12-05T12:10")
+    assert (run.status, run.outcomes) == (0, {"stored": 3}), run.log
+    assert "2025-12-05T12:00:00Z to 2025-12-05T12:10:00Z" in run.log
+
+
+@faketime
+def test_a_run_without_an_end_goes_on_with_the_time_that_a_clock_shows_that_was_set_back(
+    feed, environment, archive, valkey, tmp_path
+):
+    feed.set(clock="2025-12-05T12:30:00+00:00", advance=5)
+    clock = SteppedClock(tmp_path, steady=True)
+    clock.set(datetime(2025, 12, 5, 12, 32, tzinfo=UTC))
+    env = {**environment, "REDIS_URL": valkey.url, **clock.environment()}
+    with started(tmp_path, env, "-a", "follow=1", "-a", "start=2025-12-05T12:25") as process:
+        read_until(process, " stored realtime_total_load_20251205_123000")
+        clock.set(datetime(2025, 12, 5, 15, 2, tzinfo=UTC))
+        read_until(process, " stored realtime_total_load_20251205_150000")
+        clock.set(datetime(2025, 12, 5, 12, 42, tzinfo=UTC))
+        said = read_until(process, "The clock was set back to 2025-12-05T12:4")
+        assert "going on with the candidate 2025-12-05T12:45:00Z" in said[-1]
+        clock.set(datetime(2025, 12, 5, 15, 7, tzinfo=UTC))
+        read_until(process, " stored realtime_total_load_20251205_150500")
+        process.terminate()
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+@faketime
+def test_candidates_whose_market_day_is_over_are_told_and_not_asked_for(
+    feed, environment, archive, valkey, tmp_path
+):
+    feed.set(clock="2025-12-05T12:30:00+00:00", advance=5)
+    clock = SteppedClock(tmp_path, steady=True)
+    clock.set(datetime(2025, 12, 5, 12, 32, tzinfo=UTC))
+    env = {**environment, "REDIS_URL": valkey.url, **clock.environment()}
+    with started(tmp_path, env, "-a", "follow=1", "-a", "start=2025-12-05T12:30") as process:
+        read_until(process, " stored realtime_total_load_20251205_123000")
+        feed.set(clock="2025-12-06T05:25:00+00:00", advance=5)
+        clock.set(datetime(2025, 12, 6, 5, 27, tzinfo=UTC))
+        said = read_until(process, " stored realtime_total_load_20251206_050000")
+        read_until(process, " stored realtime_total_load_20251206_052500")
+        process.terminate()
+        rest, _ = process.communicate(timeout=30)
+    (line,) = [line for line in said if "WARNING" in line]
+    assert "uncovered 197 candidates, 2025-12-05T12:35:00Z to 2025-12-06T04:55:00Z: " in line
+    run = Run(process.returncode, rest)
+    assert run.outcomes == {"stored": 7, "uncovered": 197}
+    assert len(feed.requests) == 7
+    assert run.stats["miso/quarantined"] == 0
+
+
+# --- No snapshot slips through --------------------------------------------------------------------
+
+JITTER = 90
+PUBLISHED = 15
+
+
+@faketime
+def test_each_published_snapshot_is_filed_at_any_phase(environment, tmp_path):
+    """The feed publishes a snapshot around the time at which the run asks, or between two such times."""
+    with contextlib.ExitStack() as stack:
+        runs = []
+        for phase in (0, 45, 150):
+            place = tmp_path / str(phase)
+            place.mkdir()
+            clock = FastClock(datetime(2025, 12, 5, 12, tzinfo=UTC), 60)
+            begin = datetime(2025, 12, 5, 12, 1, tzinfo=UTC)
+            feed = stack.enter_context(
+                PublishedFeed(clock, begin, 3 * PUBLISHED, phase, JITTER, seed=phase)
+            )
+            valkey = stack.enter_context(FastValkey(clock, place))
+            env = {
+                **environment,
+                **clock.environment(),
+                "MISO_API_URL": feed.url,
+                "REDIS_URL": valkey.url,
+                "MISO_DATA_DIR": str(place / "data"),
+                "MISO_MIN_INTERVAL": "60",
+                "REGISTRY_CLAIM_TTL": "600",
+                "DOWNLOAD_TIMEOUT": "6000",
+            }
+            run = stack.enter_context(started(place, env, "-a", "follow=1"))
+            read_until(run, "Following ")
+            runs.append((run, feed, clock, place))
+        for run, feed, clock, place in runs:
+            later = [(at, body) for at, body in feed.published if at > feed.began()]
+            expected = later[:PUBLISHED]
+            clock.wait_until(expected[-1][0] + timedelta(seconds=200))
+            run.send_signal(signal.SIGTERM)
+            log, _ = run.communicate(timeout=30)
+            archive = Archive(place / "data")
+            filed = {archive.document(path)["data"]["RefId"] for path in archive.files()}
+            wanted = {normalise(orjson.loads(body))["RefId"] for _, body in expected}
+            assert wanted <= filed, (sorted(wanted - filed), feed.asked, feed.published, log)
+            assert min(feed.gaps()) >= 60
+            assert Run(run.returncode, log).stats["miso/asked_again"] > 0

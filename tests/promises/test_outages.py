@@ -2,14 +2,20 @@
 
 import contextlib
 import json
+import os
 import resource
 import secrets
+import signal
+import time
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.support.archive_reader import Witness, files_below, files_in
 from tests.support.crawl import Run, started
+from tests.support.fast_clock import SteppedClock, faketime
+from tests.support.servers import embedded_servers
 from tests.support.tcp_proxy import ProxiedKafka, Proxy
 
 CLOCK = "2025-12-05T12:00:00+00:00"
@@ -353,3 +359,175 @@ def test_a_disk_that_is_full_is_told_and_made_good(
     assert not during.partial
     assert len(during.contents) == run.outcomes.get("stored", 0)
     made_good(crawl(timeout=BOUND, **RANGE), Witness(files(), valkey.client), 4)
+
+
+# --- A followed run ---------------------------------------------------------------------------
+
+
+NOON = datetime.fromisoformat(CLOCK)
+STORED = " stored realtime_total_load_20251205_{:%H%M}"
+
+
+class Followed:
+    """A run with follow=1, at 12:02; `.due(minute)` lets the candidate at 12:*minute* come due."""
+
+    def __init__(self, process, clock):
+        self.process = process
+        self._clock = clock
+        self.log = []
+
+    def due(self, minute):
+        self._clock.set(NOON + timedelta(minutes=minute + 2))
+
+    def read_until(self, *texts):
+        """Read the log until each of *texts* was in it since the last call, in any order."""
+        missing = list(texts)
+        while missing:
+            line = self.process.stdout.readline()
+            assert line, "".join(self.log)
+            self.log.append(line)
+            missing = [text for text in missing if text not in line]
+
+    def stopped(self, number=signal.SIGTERM):
+        """Stop it; return its Run. A call that hangs takes longer than it may."""
+        self.process.send_signal(number)
+        output, _ = self.process.communicate(timeout=15)
+        return Run(self.process.returncode, "".join(self.log) + output)
+
+
+@pytest.fixture
+def follow(asked, redis, environment, tmp_path):
+    """Start a followed run, which has a snapshot for 11:55 and for 12:00 when it is here."""
+    clock = SteppedClock(tmp_path)
+    clock.set(NOON + timedelta(minutes=2))
+    environment.update(clock.environment(), MISO_MIN_INTERVAL="1", RETRY_TIMES="1")
+    with contextlib.ExitStack() as stack:
+
+        def run(until=""):
+            process = stack.enter_context(started(tmp_path, environment, "-a", "follow=1"))
+            followed = Followed(process, clock)
+            first = STORED.format(NOON - timedelta(minutes=5)), STORED.format(NOON)
+            followed.read_until(*([until] if until else first))
+            return followed
+
+        yield run
+
+
+def waited_once(log, server):
+    """Assert that the log tells once that the run waits for *server*, and once that this is over."""
+    assert log.count(f"Waiting for the {server}: ") == 1, log
+    assert log.count(f"The {server} works again, after ") == 1, log
+    assert "] ERROR: " not in log, log
+    assert "Traceback" not in log, log
+
+
+@faketime
+@pytest.mark.parametrize(
+    ("server", "how"),
+    [
+        ("registry", "refuse"),
+        ("registry", "hang"),
+        ("store", "refuse"),
+        ("store", "503"),
+        ("store", "403"),
+        ("feed", "refuse"),
+        ("feed", "503"),
+    ],
+)
+def test_a_followed_run_waits_for_a_server_that_is_down_and_loses_nothing(
+    server, how, follow, asked, redis, s3, valkey, files
+):
+    failing = {"registry": redis, "store": s3, "feed": asked}[server]
+    run = follow()
+    fail(failing, how)
+    run.due(5)
+    run.read_until(f"Waiting for the {server}: ")
+    for minute in (10, 15, 20):
+        run.due(minute)
+        time.sleep(1.5)  # more than MISO_MIN_INTERVAL: one that is not in the run's way is asked
+    failing.turn("pass")
+    run.read_until(f"The {server} works again", "_120500.json: ", "_122000.json: ")
+    done = run.stopped()
+    assert done.status == 0, done.log
+    waited_once(done.log, server)
+    made = Witness(files(), valkey.client)
+    made.all_promises()
+    made.nothing_left_open()
+    assert done.outcomes.keys() <= {"stored", "duplicate"}
+    assert len(made.registered) == 6
+    # What was fetched while only the store was down is kept until it is back. Otherwise the first
+    # candidate after the outage has a new snapshot, and the one that is not overdue waits for the next.
+    assert len(made.contents) == done.outcomes["stored"]
+    assert len(made.contents) == 6 if server == "store" else len(made.contents) >= 4
+
+
+@faketime
+@pytest.mark.parametrize(
+    ("server", "how"),
+    [("registry", "hang"), ("store", "refuse"), ("store", "hang"), ("feed", "hang")],
+)
+def test_a_followed_run_is_stopped_at_once_in_an_outage(
+    server, how, follow, asked, redis, s3, valkey, files, environment
+):
+    environment["DOWNLOAD_TIMEOUT"] = "1"
+    failing = {"registry": redis, "store": s3, "feed": asked}[server]
+    run = follow()
+    fail(failing, how)
+    run.due(5)
+    run.read_until(f"Waiting for the {server}: ")
+    done = run.stopped()
+    assert done.status == 0, done.log
+    assert "Traceback" not in done.log, done.log
+    assert "] ERROR: " not in done.log, done.log
+    # A snapshot that could not be stored is told.
+    assert ("failed realtime_total_load_20251205_120500" in done.log) == (server == "store")
+    failing.turn("pass")
+    Witness(files(), valkey.client).stored_means_safe()
+
+
+@faketime
+@pytest.mark.parametrize("server", ["registry", "store"])
+def test_a_followed_run_can_be_started_while_a_server_is_down(
+    server, follow, redis, s3, valkey, files
+):
+    failing = {"registry": redis, "store": s3}[server]
+    failing.turn("refuse")
+    run = follow(until=f"Waiting for the {server}: ")
+    failing.turn("pass")
+    run.read_until(f"The {server} works again", STORED.format(NOON))
+    done = run.stopped()
+    assert (done.status, done.outcomes) == (0, {"stored": 2}), done.log
+    waited_once(done.log, server)
+
+
+@faketime
+def test_a_followed_run_sends_what_a_broker_that_was_down_did_not_take(
+    follow, redis, broker, valkey, files
+):
+    run = follow()
+    broker.turn("refuse")
+    for minute in (5, 10, 15):
+        run.due(minute)
+        run.read_until(STORED.format(NOON + timedelta(minutes=minute)))
+    broker.turn("pass")
+    done = run.stopped()
+    assert done.status == 0, done.log
+    assert done.log.count("Kafka does not take messages") == 1, done.log
+    after = Witness(files(), valkey.client, broker.messages())
+    after.all_promises()
+    assert len(after.contents) == 5
+
+
+@faketime
+def test_a_followed_run_starts_an_embedded_registry_again_that_was_killed(
+    follow, environment, archive
+):
+    del environment["REDIS_URL"]
+    run = follow()
+    (server,) = embedded_servers(archive.root / ".registry")
+    os.kill(server, signal.SIGKILL)
+    run.due(5)
+    run.read_until(STORED.format(NOON + timedelta(minutes=5)))
+    done = run.stopped()
+    assert (done.status, done.outcomes) == (0, {"stored": 3}), done.log
+    assert not embedded_servers(archive.root / ".registry")

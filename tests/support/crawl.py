@@ -52,8 +52,11 @@ def _literal(text):
 
 
 @contextlib.contextmanager
-def started(cwd, environment, *args):
-    """Start `scrapy crawl miso_rtload ARGS...`: a process with its output, as text, in `.stdout`."""
+def started(cwd, environment, *args, output=subprocess.PIPE):
+    """Start `scrapy crawl miso_rtload ARGS...`: a process with its output, as text, in `.stdout`.
+
+    Or in *output*, an open file.
+    """
     # What is loaded first of all needs an interpreter of its own.
     cold = functools.partial(subprocess.Popen, text=True)
     process = (cold if "LD_PRELOAD" in environment else warm_start.Process)(
@@ -61,7 +64,7 @@ def started(cwd, environment, *args):
         cwd=cwd,
         env=environment,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=output,
         stderr=subprocess.STDOUT,
     )
     try:
@@ -74,7 +77,8 @@ def started(cwd, environment, *args):
             except subprocess.TimeoutExpired:
                 process.kill()
         process.wait()
-        process.stdout.close()
+        if process.stdout:
+            process.stdout.close()
 
 
 def read_until(process, text, times=1):

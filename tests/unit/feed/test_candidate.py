@@ -270,3 +270,21 @@ def test_a_candidate_is_read_back_from_its_identifier(candidate):
 def test_any_other_text_names_no_candidate(name):
     with pytest.raises(ValueError, match=r"."):
         candidate_of(name)
+
+
+def test_a_range_that_is_followed_has_no_end_unless_one_is_given():
+    endless = parse_range(None, None, NOW, follow=True)
+    assert endless.endless
+    assert str(endless) == "2025-12-05T12:30:00Z and later"
+    assert [f"{candidate:%H:%M}" for candidate in islice(endless, 3)] == ["12:30", "12:35", "12:40"]
+    assert parse_range("2025-12-06", None, NOW, follow=True).first.day == 6  # in the future
+    with_end = parse_range(None, "2025-12-05T12:40", NOW, follow=True)
+    assert not with_end.endless
+    assert len(with_end) == 3
+
+
+@pytest.mark.parametrize("now", ["now", " NOW "])
+def test_a_start_of_now_is_the_current_interval(now):
+    assert times(now) == [utc("2025-12-05T12:30")]
+    assert times(now, "2025-12-05T12:35") == [utc("2025-12-05T12:30"), utc("2025-12-05T12:35")]
+    assert parse_range(now, None, NOW, follow=True).endless

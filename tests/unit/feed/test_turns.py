@@ -82,7 +82,12 @@ class Interleavings(RuleBasedStateMachine):
         turn, taken = self.turns.pop(worker)
         self.time += late
         if self.time - taken > slack(INTERVAL):
-            return  # it stood still with its turn, or was killed: it does not send
+            # It stood still with its turn, or was killed. It does not send, but it may ask again.
+            if data.draw(st.booleans(), "it asks again"):
+                self.state, step = ask(self.state, self.now, INTERVAL, late=turn)
+                if isinstance(step, Turn):
+                    self.turns[worker] = (step, self.time)
+            return
         assert self.time >= self.held_off - 1e-6
         self.sent.append(self.time)
         answer = Answer(b"", str(len(self.sent)), datetime.now(UTC))
@@ -108,6 +113,16 @@ class Interleavings(RuleBasedStateMachine):
 
 TestInterleavings = Interleavings.TestCase
 TestInterleavings.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+
+
+def test_a_turn_that_came_too_late_is_given_again_unless_another_was_taken():
+    state, turn = ask(FeedState(), Now(0, 0), 60)
+    later, again = ask(state, Now(3, 3), 60, late=turn)
+    assert again == Turn(3)
+    assert ask(later, Now(4, 4), 60)[1] == Wait(60)  # for everybody else
+    assert ask(hold_off(state, Now(3, 3), 9), Now(3, 3), 60, late=turn)[1] == Wait(58)
+    taken, _ = ask(state, Now(70, 70), 60)
+    assert ask(taken, Now(71, 71), 60, late=turn)[1] == Wait(60)
 
 
 def test_an_answer_of_before_is_not_used_by_who_wants_a_fresh_one():
