@@ -113,21 +113,21 @@ const begin = (data) => {
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
   /** Draw a chart. *series* have the keys that uPlot gives them; *tell* says what is under the cursor. */
-  const plot = (id, values, series, { readout, tell, chosen, days = true, bands, unit, y, hideX, ...more }) => {
+  const plot = (id, values, series, { readout, tell, chosen, days = true, clocks = true, bands, unit, y, hideX, ...more }) => {
     const box = element(id);
     const axis = { stroke: colour("muted"), grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false }, font: `12px ${getComputedStyle(document.body).fontFamily}` };
-    const days_ = (u, splits, _, __, step) => splits.map((at) => (step >= DAY || at % DAY === 0 ? date(at) : iso(at).slice(11)));
+    const days_ = (u, splits, _, __, step) => splits.map((at) => (step >= DAY || at % DAY === 0 ? date(at) : clocks ? iso(at).slice(11) : ""));
     const chart = new uPlot({
       width: box.clientWidth,
       height: box.clientHeight,
       legend: { show: false },
-      padding: [20, 12, hideX ? 6 : 0, 0],
+      padding: [20, 22, hideX ? 6 : 0, 0],
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
       cursor: { drag: { x: false, y: false }, y: false, sync: readout && { key: readout }, points: { size: 7 } },
       scales: { x: { time: days }, y: { range: y } },
       axes: [
         { ...axis, size: hideX ? 4 : 34, space: 76, ...(days && { values: hideX ? (_, splits) => splits.map(() => "") : days_ }) },
-        { ...axis, size: 62, space: box.clientHeight > 140 ? 34 : 18, values: (_, splits) => splits.map((value) => value.toLocaleString("en-US")) },
+        { ...axis, size: 62, space: box.clientHeight > 140 ? 34 : 14, values: (_, splits) => splits.map((value) => value.toLocaleString("en-US")) },
       ],
       series: [{}, ...series],
       ...more,
@@ -168,7 +168,7 @@ const begin = (data) => {
     ctx.restore();
   };
 
-  const room = (_, low, high) => (low == null ? [0, 1] : uPlot.rangeNum(low, high === low ? low + 1 : high, 0.06, false));
+  const room = (_, low, high) => (low == null ? [0, 1] : uPlot.rangeNum(...(high - low < 100 ? [low - 500, high + 500] : [low, high]), 0.06, false));
   const fromZero = (_, low, high) => [Math.min(0, (low ?? 0) * 1.1), Math.max((high ?? 1) * 1.1, 1)];
   const steps = uPlot.paths.stepped({ align: 1 });
   const points = (name) => ({ paths: () => null, points: { show: true, size: 7, width: 0, fill: colour(name) } });
@@ -202,7 +202,7 @@ const begin = (data) => {
     plot("load", [x, cleared, forecast, load], [
       { stroke: colour("cleared"), width: 1.5, dash: [2, 3], paths: steps, points: { show: false } },
       { stroke: colour("forecast"), width: 1.5, dash: [7, 4], paths: steps, points: { show: false } },
-      { stroke: colour("load"), width: 2, points: { show: load.length < 2 } },
+      { stroke: colour("load"), width: load.length > 60 * 288 ? 1 : 2, points: { show: false } },
     ], { ...common, y: room, hideX: true });
     plot("difference", [x, difference], [
       { stroke: colour("difference"), fill: colour("difference-fill"), fillTo: 0, width: 1, paths: steps, points: { show: false } },
@@ -221,7 +221,7 @@ const begin = (data) => {
     plot("peak", [numbers().map((day) => midnights[day]), column(0), column(2)], [
       { ...dots("forecast"), dash: [7, 4] }, dots("load"),
     ], {
-      readout: "peak", y: room, unit: "MW", chosen: (n) => first + n,
+      readout: "peak", clocks: false, unit: "MW", chosen: (n) => first + n,
       scales: { x: { time: true, range: [midnights[first] - DAY / 2, midnights[first + peaks.length - 1] + DAY / 2] }, y: { range: room } },
       tell: (n) => {
         const [forecast, expected, load, real] = peaks[n];
@@ -248,7 +248,7 @@ const begin = (data) => {
   const drawAge = () => {
     const rows = bins();
     const most = rows.length ? rows.at(-1)[1] : 1;
-    const width = range().ages.width ?? 1;
+    const { width } = range().ages;
     const [size, unit] = most >= 2880 ? [1440, "days"] : most >= 120 ? [60, "hours"] : [1, "minutes"];
     plot("age", [rows.map(([from]) => from / size), rows.map((row) => row[2])], [
       { stroke: colour("load"), fill: colour("load-fill"), width: 1, paths: uPlot.paths.bars({ size: [1], align: 1 }), points: { show: false } },

@@ -228,58 +228,54 @@ def _ages(days: Sequence[ReportDay]) -> tuple[dict[str, Any], str]:
     """Return the distribution of the ages, in minutes, and what it says."""
     ages = sorted(age for day in days for age in day.ages)
     if not ages:
-        return {"bins": [], "outliers": []}, "No snapshot says when it was collected."
-    start, width, bins = _bins(ages)
-    end = start + width * len(bins)
+        return {"start": 0, "width": 1, "bins": []}, "No snapshot says when it was collected."
+    start, width, counts = bins(ages)
+    end = start + width * len(counts)
     outliers = [
         (age, day.values.day, number)
         for day in days
-        if day.ages and day.ages[-1] >= end
+        if day.ages and (day.ages[0] < start or day.ages[-1] >= end)
         for number, age in enumerate(day.values.age)
-        if age is not None and age >= end
+        if age is not None and not start <= age < end
     ]
-    outliers.sort(key=lambda each: each[0], reverse=True)
+    outliers.sort(key=lambda each: abs(each[0]), reverse=True)
     said = (
         f"Half of the {words.count(len(ages), 'snapshot')} were collected within "
         f"{words.span(_quantile(ages, 0.5))} of the start of their interval, and 95% within "
         f"{words.span(_quantile(ages, 0.95))}."
     )
     named = [
-        f"{words.at(day, number)}, after {words.span(age)}"
+        f"{words.at(day, number)}, {words.span(abs(age))} {'after' if age >= 0 else 'before'}"
         for age, day, number in outliers[:_NAMED]
     ]
     if outliers:
         more = len(outliers) - len(named)
         said += (
-            f" {words.count(len(outliers), 'snapshot')} took longer than the axis shows: "
-            f"{'; '.join(named)}{f'; and {more:,} more' if more else ''}."
+            f" Outside the axis {'is' if len(outliers) == 1 else 'are'} "
+            f"{words.count(len(outliers), 'snapshot')}: {'; '.join(named)}"
+            f"{f'; and {more:,} more' if more else ''}."
         )
-    return {
-        "start": start,
-        "width": width,
-        "bins": bins,
-        "outliers": [
-            (str(day), words.clock(number), round(age, 1)) for age, day, number in outliers
-        ],
-    }, said
+    return {"start": start, "width": width, "bins": counts}, said
 
 
-def _bins(ages: Sequence[float]) -> tuple[float, float, list[int]]:
+def bins(ages: Sequence[float]) -> tuple[float, float, list[int]]:
     """Return the start and the width of bins that fit all *ages* but outliers, and their counts.
 
-    *ages* are in order. Outliers are far above the quarter that is highest, by the rule for box plots.
+    *ages* are in order. Outliers are far from the half in the middle, by the rule for box plots.
     """
-    third = _quantile(ages, 0.75)
-    far = 3 * max(third - _quantile(ages, 0.25), 0.25)
+    first, third = _quantile(ages, 0.25), _quantile(ages, 0.75)
+    far = 3 * max(third - first, 0.25)
+    first = ages[bisect_left(ages, first - far)]
     last = ages[bisect_right(ages, third + far) - 1]
-    first = ages[0]
     if 0 < first < last / 2 or 0 < last < _SHORT:
         first = min(first, 0.0)
     width = _nice(max((last - first) / _BINS, 0.1))
-    start = math.floor(first / width) * width
-    number = int((last - start) // width) + 1
-    places = [bisect_left(ages, start + n * width) for n in range(number + 1)]
-    return round(start, 6), width, [after - before for before, after in pairwise(places)]
+    start = round(math.floor(first / width) * width, 6)
+    edges = [start]
+    while edges[-1] <= last:
+        edges.append(start + width * len(edges))
+    places = [bisect_left(ages, edge) for edge in edges]
+    return start, width, [after - before for before, after in pairwise(places)]
 
 
 def _nice(value: float) -> float:

@@ -114,8 +114,7 @@ def _today(audits: Sequence[DayAudit], still: Sequence[Gap], today: date) -> str
     if not still:
         return (
             f"Today, {words.on(today, year=False)}, is complete so far. What is missed later can "
-            "be healed "
-            f"by any snapshot taken before {until}."
+            f"be healed by any snapshot taken before {until}."
         )
     number = sum(map(len, still))
     return (

@@ -272,8 +272,7 @@ def mw(value):
 def test_the_first_sentence_says_what_is_missing(page, archive):
     assert page.locator("h2").first.text_content() == (
         "Complete but for all of 1 Nov and 2 Nov 23:50 to 23:55: 290 of 1,152 values are missing "
-        "for good; "
-        "2 more were healed by later snapshots."
+        "for good; 2 more were healed by later snapshots."
     )
     assert (
         page.locator(".verdict strong").text_content() == "290 of 1,152 values are missing for good"
@@ -393,8 +392,7 @@ def test_a_click_on_a_day_shows_it_everywhere(page, truth):
     assert f"highest on 2 Nov 2025 at {high:%H:%M}, {mw(of_day[high])}" in after["load"]
     assert after["map"] == (
         "286 intervals collected with their own snapshot, 0 healed by a later snapshot of their "
-        "market "
-        "day, 2 missing on 1 day."
+        "market day, 2 missing on 1 day."
     )
     rows = cells(page, "#load-data table")
     assert [row["Interval (EST)"] for row in rows][::287] == [
@@ -586,10 +584,8 @@ def test_captions_say_what_was_revised_and_how_late_snapshots_were(page, truth):
     typical = round(median(truth.ages.values()), 1)
     assert said(page, "age") == (
         f"Half of the 860 snapshots were collected within {typical:g} min of the start of their "
-        "interval, "
-        f"and 95% within {typical:g} min. 1 snapshot took longer than the axis shows: 3 Nov 2025 "
-        "at 12:00, "
-        "after 2 days."
+        f"interval, and 95% within {typical:g} min. Outside the axis is 1 snapshot: 3 Nov 2025 at "
+        "12:00, 2 days after."
     )
 
 
@@ -769,10 +765,9 @@ def test_a_year_is_small_and_opens_quickly(browser, tmp_path):
     assert year.stat().st_size < 2_500_000
     library = re.search(r"<script>(/\*! .*?)</script>", year.read_text(), re.DOTALL)[1]
     empty.write_text(
-        "<!doctype html><title>empty</title><div id=chart></div>"
-        f"<script>{library}</script><script>new uPlot({{width: 900, height: 300, series: "
-        f"[{{}}]}}, [[]], "
-        "chart); document.documentElement.dataset.drawn = ''</script>"
+        "<!doctype html><title>empty</title><div "
+        f"id=chart></div><script>{library}</script><script>new uPlot({{width: 900, height: 300, "
+        f"series: [{{}}]}}, [[]], chart); document.documentElement.dataset.drawn = ''</script>"
     )
     page = browser.new_page()
 
@@ -783,7 +778,14 @@ def test_a_year_is_small_and_opens_quickly(browser, tmp_path):
 
     opening(empty)
     times = {path: min(opening(path) for _ in range(3)) for path in (empty, year)}
+    page.locator("#load-data summary").click()
+    rows = page.locator("#load-data caption")
+    assert rows.text_content() == "1 Nov 2025 to 1 Nov 2026: 2,016 of 105,408 rows"
+    page.get_by_role("button", name="Show more rows").click()
+    assert rows.text_content() == "1 Nov 2025 to 1 Nov 2026: 4,032 of 105,408 rows"
+    assert page.locator("#load-data tbody tr").count() == 4032
     page.locator("#days button").nth(100).click()
+    assert rows.text_content() == "9 Feb 2026: 288 rows"
     assert page.locator("#shown").text_content() == "9 Feb 2026"
     page.close()
     assert times[year] < 15 * times[empty]

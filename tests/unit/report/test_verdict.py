@@ -43,8 +43,7 @@ TAIL, TWENTIETH = ((15, "17:00"), (15, "23:55")), ((20, "00:00"), (20, "23:55"))
             [TAIL, TWENTIETH],
             365,
             "Complete but for 15 Nov 17:00 to 23:55 and all of 20 Nov: 372 of 8,352 values are "
-            "missing for "
-            "good; 365 more were healed by later snapshots.",
+            "missing for good; 365 more were healed by later snapshots.",
         ),
         (
             [((3, "04:05"), (3, "04:05"))],
@@ -55,8 +54,7 @@ TAIL, TWENTIETH = ((15, "17:00"), (15, "23:55")), ((20, "00:00"), (20, "23:55"))
             [((3, "22:00"), (5, "01:55"))],
             1,
             "Complete but for 3 Nov 22:00 to 5 Nov 01:55: 336 of 8,352 values are missing for "
-            "good; 1 more "
-            "was healed by later snapshots.",
+            "good; 1 more was healed by later snapshots.",
         ),
         (
             [((3, "00:00"), (5, "23:55"))],
@@ -67,8 +65,7 @@ TAIL, TWENTIETH = ((15, "17:00"), (15, "23:55")), ((20, "00:00"), (20, "23:55"))
             [((n, "05:00"), (n, "05:05")) for n in range(2, 12)] + [TAIL, TWENTIETH],
             0,
             "Complete but for 2 Nov 05:00 to 05:05, 15 Nov 17:00 to 23:55, all of 20 Nov and 9 "
-            "more gaps: "
-            "392 of 8,352 values are missing for good.",
+            "more gaps: 392 of 8,352 values are missing for good.",
         ),
     ],
 )
@@ -118,8 +115,7 @@ def test_a_complete_today_says_until_when_it_can_be_healed():
     assert str(found) == "Complete."
     assert found.today == (
         "All 432 values are known. Today, 2 Nov, is complete so far. What is missed later can be "
-        "healed "
-        "by any snapshot taken before 3 Nov 2025, 00:00 EST (05:00 UTC)."
+        "healed by any snapshot taken before 3 Nov 2025, 00:00 EST (05:00 UTC)."
     )
 
 
