@@ -23,7 +23,7 @@ def _candidate(path: Path) -> datetime:
 def main(target: str) -> None:
     """Write the screenshot to *target*, a PNG file."""
     now = datetime.now(UTC)
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(prefix="miso-archive-") as directory:
         root = Path(directory)
         begin(root)  # so that the report says that its data are simulated
         for ago in range(21):

@@ -117,8 +117,8 @@ def test_a_revision_says_how_much_and_how_long_after():
         [
             SnapshotReader().read(at, None, data(mw))
             for at, mw in (
-                (est("00:00").astimezone(UTC), 100),
-                (est("00:05").astimezone(UTC), 103),
+                (est("00:05").astimezone(UTC), 100),
+                (est("00:10").astimezone(UTC), 103),
                 (est("01:00").astimezone(UTC), 99.5),
             )
         ],
@@ -131,7 +131,7 @@ def test_a_revision_says_how_much_and_how_long_after():
         3,
         5,
     )
-    assert (second.mw, second.minutes) == (-3.5, 60)
+    assert (second.mw, second.minutes) == (-3.5, 55)
 
 
 def data(mw):
