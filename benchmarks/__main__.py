@@ -1,7 +1,7 @@
 """Measure, and print the table: `python -m benchmarks [--small] [--rows 1,3]`.
 
-Without --small, the rows that were run replace those in ``benchmarks/results.json`` and in the table of the
-documentation.
+Without --small, the rows that were run replace those in ``benchmarks/results.json`` and in the table of
+the documentation.
 """
 
 from __future__ import annotations

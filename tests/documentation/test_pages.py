@@ -195,7 +195,7 @@ def test_the_readme_fits_on_a_page_and_shows_first_what_one_gets():
     lines = PAGES["README"].splitlines()
     assert len(lines) <= 150
     languages = [block.language for block in blocks("\n".join(lines[:60]))]
-    assert languages == ["console", "console", "console", "python", "text"]
+    assert languages[:5] == ["console", "console", "console", "python", "text"]
     assert "(docs/report.png)" in PAGES["README"]
     assert "simulated" in "".join(lines[:10])
 
