@@ -6,11 +6,15 @@ import argparse
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from miso_scrapy import __version__
 from miso_scrapy.archive.identity import Kind
 from miso_scrapy.cli.dataset_command import DatasetCommand, progress
-from miso_scrapy.dataset.audit import audit, facts, within
+from miso_scrapy.dataset.audit import DayFacts, audit, facts, within
 from miso_scrapy.dataset.days import DayFiles, DayRange, with_empty_days
+from miso_scrapy.dataset.faults import Faults
+from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.read import read
 from miso_scrapy.dataset.workers import workers
 from miso_scrapy.feed.market_day import market_day
@@ -19,11 +23,14 @@ from miso_scrapy.store import Store
 from miso_scrapy.store.whole_file import whole_file
 from miso_scrapy.text.wording import count
 
+if TYPE_CHECKING:
+    from miso_scrapy.dataset.day_values import DayValues
+
 
 class Command(DatasetCommand):
     """Write a self-contained HTML page with charts of the archive and the figures of its audit."""
 
-    needs = ("jinja2", "plotly")
+    needs = ("jinja2", "pyarrow")
 
     def short_desc(self) -> str:
         """Return the description."""
@@ -46,7 +53,7 @@ class Command(DatasetCommand):
         self, store: Store, found: list[DayFiles], wanted: DayRange, opts: argparse.Namespace
     ) -> None:
         """Report the days, including those without files."""
-        from miso_scrapy.report.page import report
+        from miso_scrapy.report.page import Source, report
 
         now = datetime.now(UTC)
         path = Path(opts.output).absolute()
@@ -57,19 +64,23 @@ class Command(DatasetCommand):
                 self.fail_without_snapshots(store, wanted)
                 return
             every = with_empty_days(list(map(DayFiles, entries)), wanted, market_day(now))
-            days = tables.market_days([files.day for files in every])
+            known = [
+                entries[files.day].facts if files.day in entries else facts(MarketDay(files.day))
+                for files in every
+            ]
+            days = tables.values([files.day for files in every])
             faults = [entry.faults for entry in entries.values()]
         else:
             every = with_empty_days(found, wanted, market_day(now))
             with workers(len(found), opts.dask) as spread:
-                done = list(progress(spread(partial(read, store), every), len(every)))
-            days = [each.market_day for each in done]
-            faults = [each.faults for each in done]
-        audits = [audit(facts(day), now) for day in days]
+                done = list(progress(spread(partial(_read, store), every), len(every)))
+            known, days, faults = map(list, zip(*done, strict=True))
+        audits = [audit(each, now) for each in known]
         if any(each.newest for each in audits):
             part = within(audits, wanted)
             simulated = self.kind == Kind.SIMULATED
-            page = report(days[part], audits[part], now, simulated=simulated)
+            source = Source(store.locate(""), __version__, simulated)
+            page = report(days[part], audits[part], now, source)
             with whole_file(path) as file:
                 file.write(page.encode())
             of = " of a simulated archive" if simulated else ""
@@ -77,3 +88,11 @@ class Command(DatasetCommand):
         else:
             self.fail("nothing to report: no file there holds a snapshot of these days")
         self.name_faults(*faults)
+
+
+def _read(store: Store, files: DayFiles) -> tuple[DayFacts, DayValues, Faults]:
+    """Return what the page needs of a day. A worker process returns only this, not the market day."""
+    from miso_scrapy.dataset.day_values import values_of
+
+    done = read(store, files)
+    return facts(done.market_day), values_of(done.market_day), done.faults

@@ -10,8 +10,6 @@ import pyarrow.csv
 from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.tables import SCHEMAS, TIME, arrow_table
 
-_EST_BEHIND = pa.scalar(5 * 3600, pa.duration("s"))
-
 
 def csv_header(name: str) -> bytes:
     """Return the first line of the table *name*: each time is there twice, in UTC and in EST."""
@@ -26,6 +24,8 @@ def csv_lines(name: str, day: MarketDay) -> bytes:
     """Return the table *name* of a market day as lines without the header."""
     import pyarrow.compute as pc
 
+    # Not at import time: pa.scalar() imports pandas if it is installed, which takes half a second.
+    est_behind = pa.scalar(5 * 3600, pa.duration("s"))
     table = arrow_table(name, day)
     columns = [pa.repeat(pa.scalar(day.day), len(table))]
     for field, column in zip(table.schema, table.columns, strict=True):
@@ -34,7 +34,7 @@ def csv_lines(name: str, day: MarketDay) -> bytes:
             # A time of the grid has no fraction of a second; the time of a collection may have one.
             unit = "us" if field.name.endswith("collected") else "s"
             utc = column.cast(pa.timestamp(unit))
-            columns += [utc, pc.subtract(utc, _EST_BEHIND)]
+            columns += [utc, pc.subtract(utc, est_behind)]
         else:
             columns.append(column)
     out = io.BytesIO()

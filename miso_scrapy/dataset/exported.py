@@ -33,6 +33,7 @@ import pyarrow as pa
 
 from miso_scrapy.archive.identity import Kind
 from miso_scrapy.dataset.audit import DayFacts
+from miso_scrapy.dataset.day_values import COLUMNS, DayValues, day_values, values_of
 from miso_scrapy.dataset.days import DayRange
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.fold import MarketDay
@@ -214,6 +215,30 @@ class ExportedTables:
         pending = self.pending()
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             return list(threads.map(lambda day: self.market_day(day, pending.get(day, ())), days))
+
+    def values(self, days: Sequence[date]) -> list[DayValues]:
+        """Return the values of each of *days*. Raises StoreUnavailable and WrongTables.
+
+        It reads only the columns that it needs, which takes a fraction of the time of market_days().
+        """
+        pending = self.pending()
+        keys = [self._key(key_of(table, day)) for day in days for table in COLUMNS]
+        bodies = iter(self.store.get_all(keys))
+        found = []
+        for day in days:
+            tables = {}
+            for name, columns in COLUMNS.items():
+                body = next(bodies)
+                if isinstance(body, StoreUnavailable):
+                    raise body
+                if body is not None:
+                    tables[name] = read_parquet(name, day, body, columns)
+            replaced = len({version_in(table) for table in tables.values()}) > 1
+            if replaced or day in pending:
+                found.append(values_of(self.market_day(day, pending.get(day, ()))))
+            else:
+                found.append(day_values(day, tables))
+        return found
 
     def check(self) -> None:
         """Raise StoreUnavailable if tables certainly cannot be stored."""

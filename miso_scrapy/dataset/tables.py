@@ -111,18 +111,21 @@ def kind_in(body: bytes) -> Kind | None:
     return Kind(metadata.get(_KIND, b"real").decode())
 
 
-def read_parquet(name: str, day: date, body: bytes) -> pa.Table:
-    """Return the table *name* of *day* in the Parquet file *body*.
+def read_parquet(
+    name: str, day: date, body: bytes, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Return the *columns*, or all, of the table *name* of *day* in the Parquet file *body*.
 
     Raises DamagedTable, and WrongTables for a table with other columns.
     """
     try:
         # Without Arrow's threads: they can abort a process that ends at the same time.
         file = pq.ParquetFile(pa.BufferReader(body), pre_buffer=False)
-        table = file.read(use_threads=False)
+        other = not file.schema_arrow.equals(SCHEMAS[name])
+        table = None if other else file.read(columns=columns, use_threads=False)
     except (OSError, pa.ArrowException):
         raise DamagedTable(f"the table {name} of {day} is damaged: export the day again") from None
-    if not table.schema.equals(SCHEMAS[name]):
+    if other:
         raise WrongTables(
             f"the table {name} of {day} was exported by another version: it has other columns; choose "
             "another place for the tables of this version"

@@ -1,5 +1,8 @@
 """The report: one HTML page about the market days of an archive. It opens without a network.
 
-It is made from the market days and their audits only. `page.html` is the template. `page.js` draws the
-charts with Plotly, from lists of numbers. The data of each chart are also in a table.
+All figures are computed here, from `miso_scrapy.dataset`. `page.html` is the template. `page.js` draws
+the charts with uPlot, and fills the tables, from the same data.
+
+`uplot/` has files of uPlot, as its npm package ships them. To update them, copy
+`dist/uPlot.iife.min.js`, `dist/uPlot.min.css` and `LICENSE` of a newer package over them.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 
 from miso_scrapy.feed.market_day import EST
@@ -14,42 +15,57 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return ``one``, ``one and two``, ``one, two and three``."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
 def mw(value: float | None) -> str:
     """Return ``84,172``."""
     return NONE if value is None else f"{value:,.0f}"
 
 
-def signed_mw(value: float | None) -> str:
+def signed_mw(value: float) -> str:
     """Return ``+172``, ``-1,024``."""
-    return NONE if value is None else f"{round(value):+,}"
+    return f"{round(value):+,}"
 
 
-def minutes(value: float | None) -> str:
-    """Return ``1.3``."""
-    return NONE if value is None else f"{value:,.1f}"
+def percent(value: float) -> str:
+    """Return ``1.3%``."""
+    return f"{value:.1f}%"
 
 
-def share(part: int, whole: int) -> str:
-    """Return ``98.52%``; ``100%`` only if *part* is all of *whole*."""
-    return "100%" if part >= whole else f"{min(part / whole, 0.9999):.2%}"
+def span(minutes: float) -> str:
+    """Return ``1.3 min``, ``12 h``, ``354 days``: a time in the unit that suits it."""
+    for unit, size in (("days", 1440), ("h", 60)):
+        if abs(minutes) >= 2 * size:
+            return f"{minutes / size:,.1f}".removesuffix(".0") + f" {unit}"
+    return f"{minutes:,.1f}".removesuffix(".0") + " min"
 
 
-def on(day: date) -> str:
-    """Return ``5 Dec 2025``."""
-    return f"{day.day} {day:%b %Y}"
+def on(day: date, *, year: bool = True) -> str:
+    """Return ``5 Dec 2025``, or ``5 Dec``."""
+    return f"{day.day} {day:%b %Y}" if year else f"{day.day} {day:%b}"
 
 
-def at(instant: datetime) -> str:
-    """Return ``5 Dec 2025 at 07:00``, in EST."""
-    local = instant.astimezone(EST)
-    return f"{on(local.date())} at {local:%H:%M}"
+def clock(number: int) -> str:
+    """Return ``07:00`` for the interval *number* of a day, from 0."""
+    return f"{number // 12:02d}:{number % 12 * 5:02d}"
 
 
-def clock(instant: datetime | None) -> str:
-    """Return ``07:00``, in EST."""
-    return NONE if instant is None else f"{instant.astimezone(EST):%H:%M}"
+def at(day: date, number: int) -> str:
+    """Return ``5 Dec 2025 at 07:00``, for the interval *number* of *day*."""
+    return f"{on(day)} at {clock(number)}"
 
 
-def iso(instant: datetime) -> str:
-    """Return ``2025-12-05 07:00``, in EST."""
-    return f"{instant.astimezone(EST):%Y-%m-%d %H:%M}"
+def instant(at: datetime | None) -> str:
+    """Return ``5 Dec 2025, 07:00``, in EST."""
+    if at is None:
+        return NONE
+    local = at.astimezone(EST)
+    return f"{on(local.date())}, {local:%H:%M}"
+
+
+def period(first: date, last: date) -> str:
+    """Return ``5 Dec 2025``, ``5 Dec 2025 to 1 Jan 2026``."""
+    return on(first) if first == last else f"{on(first)} to {on(last)}"

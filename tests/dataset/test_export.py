@@ -644,7 +644,7 @@ def test_without_the_packages_of_this_side_it_says_what_to_install(tmp_path, scr
         "from importlib.machinery import PathFinder\n"
         "found = PathFinder.find_spec\n"
         "def find_spec(name, path=None, target=None):\n"
-        "    absent = name.split('.')[0] in ('pyarrow', 'dask', 'distributed', 'plotly')\n"
+        "    absent = name.split('.')[0] in ('pyarrow', 'dask', 'distributed')\n"
         "    return None if absent else found(name, path, target)\n"
         "PathFinder.find_spec = find_spec\n"
     )

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from miso_scrapy.dataset.day_values import values_of
 from miso_scrapy.dataset.fold import SnapshotReader, fold
-from miso_scrapy.dataset.forecast_error import lead_errors
+from miso_scrapy.dataset.forecast_error import hour_errors, lead_errors
 from miso_scrapy.feed.market_day import market_day
 from miso_scrapy.feed.shape import normalise
 from miso_scrapy.feed.validation import problem
@@ -212,13 +213,13 @@ def test_every_revision_is_published_before_the_market_day_ends():
 
 
 def test_a_forecast_errs_more_the_further_ahead_and_in_both_directions():
-    reader, days = SnapshotReader(), []
+    reader, errors = SnapshotReader(), []
     for number in range(90):
         begin = BEGIN + timedelta(days=number)
         instants = [*(begin + timedelta(hours=hour) for hour in range(24)), begin + (LAST - BEGIN)]
         snapshots = [reader.read(at, None, normalise(snapshot(1, at))) for at in instants]
-        days.append(fold(market_day(begin), snapshots))
-    leads = lead_errors(days)
+        errors += hour_errors(values_of(fold(market_day(begin), snapshots)))
+    leads = lead_errors(errors)
     assert [lead.lead_hours for lead in leads] == list(range(23))
     mean_absolute = [fmean(lead.mean_absolute_mw for lead in leads[n : n + 4]) for n in range(20)]
     assert mean_absolute == sorted(mean_absolute)
