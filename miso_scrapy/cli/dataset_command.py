@@ -75,8 +75,12 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
     def tables(self, opts: argparse.Namespace) -> Location | None:
         """Return the location of the tables to answer from, if there is one. Raises ValueError."""
         assert self.settings is not None
-        text = opts.tables or self.settings["MISO_TABLES"] if "tables" in opts else ""
-        return Location.parse("--tables", text) if text else None
+        if "tables" not in opts:
+            return None
+        if opts.tables is not None:
+            return Location.parse("--tables", opts.tables)
+        text = self.settings["MISO_TABLES"]
+        return Location.parse("MISO_TABLES", text) if text else None
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Run the command on the days of the range; report an error in one line."""
@@ -129,8 +133,9 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
 
         assert self.settings is not None
         tables = ExportedTables(*target.open(name, self.settings))
-        tables.check()
         update = Update.prepare(store, tables, found, self.kind)
+        if update.todo:
+            tables.check()
         with workers(len(update.todo), dask) as spread:
             results = list(progress(update.run(spread), len(update.todo)))
         return tables, update.manifest, results

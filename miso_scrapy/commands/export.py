@@ -49,14 +49,14 @@ class Command(DatasetCommand):
             raise ValueError("-o is missing: say where to, such as -o tables")
         target = Location.parse("-o", opts.output)
         if opts.format is None:
-            opts.format = "csv" if target.path.endswith(".csv") else "parquet"
+            opts.format = "csv" if target.path.lower().endswith(".csv") else "parquet"
         path = Path(target.path)
         if opts.format == "parquet" and not target.bucket and path.exists() and not path.is_dir():
             raise ValueError(f"-o {path} must be a directory for the tables")
         if opts.format == "csv" and not target.bucket and path.exists():
-            if path.suffix == ".csv" and not path.is_file():
+            if path.suffix.lower() == ".csv" and not path.is_file():
                 raise ValueError(f"-o {path} must be a file")
-            if path.suffix != ".csv" and not path.is_dir():
+            if path.suffix.lower() != ".csv" and not path.is_dir():
                 raise ValueError(f"-o {path} must be a directory for the tables, or end in .csv")
 
     def work(
@@ -98,7 +98,7 @@ class Command(DatasetCommand):
         from miso_scrapy.dataset.tables import TABLES
 
         path = PurePath(target.path)
-        if path.suffix == ".csv":
+        if path.suffix.lower() == ".csv":
             names = {path.stem if path.stem in TABLES else "load": ""}
         else:
             names = {table: f"{table}.csv" for table in TABLES}

@@ -186,7 +186,8 @@ class Archive:
         tz: str = "UTC",
     ) -> pa.Table:
         """Return what the archive has of each market day, as ``scrapy audit --json`` does."""
-        wanted, then = _range(start, end), _instant(as_of)
+        then = _instant(as_of)
+        wanted = _range(start, end, then)
         with _plain():
             if then is not None or self._tables is None:
                 known = [facts(day) for day in self._days(wanted, then)]
@@ -215,7 +216,8 @@ class Archive:
     def _table(
         self, name: str, start: Day | None, end: Day | None, as_of: Instant | None, tz: str
     ) -> pa.Table:
-        wanted, then = _range(start, end), _instant(as_of)
+        then = _instant(as_of)
+        wanted = _range(start, end, then)
         with _plain():
             if then is not None or self._tables is None:
                 parts = [(day.day, arrow_table(name, day)) for day in self._days(wanted, then)]
@@ -307,10 +309,10 @@ def _plain() -> Iterator[None]:
         raise ArchiveError(str(error)) from None  # the line says all that a user needs
 
 
-def _range(start: Day | None, end: Day | None) -> DayRange:
+def _range(start: Day | None, end: Day | None, then: datetime | None) -> DayRange:
     first, last = _day("start", start), _day("end", end)
     if last is None:
-        last = market_day(datetime.now(UTC)) + timedelta(1)
+        last = market_day(then or datetime.now(UTC)) + timedelta(1)
     elif first and last <= first:
         raise ValueError(f"end {last} must be after start {first}: the end is not included")
     return DayRange(first, last)
