@@ -33,6 +33,9 @@ ELSEWHERE = {
     'import miso_scrapy\n\narchive = miso_scrapy.open_archive("s3': (
         "test_the_example_of_the_documentation_runs_on_a_bucket_with_and_without_tables"
     ),
+    "scrapy crawl miso_rtload -a follow=1": (
+        "test_without_an_end_a_run_follows_until_it_is_told_to_stop"
+    ),
     "curl -s http://example.org/intermediate.crt": "test_a_certificate_in_der_becomes_pem",
     "1-59/5 * * * *": "test_two_runs_of_the_cron_line_share_a_redis",
     "install -m 644 deploy/systemd": "test_systemd_accepts_what_the_page_installs",
