@@ -155,11 +155,15 @@ def run(command, comment, shown, terminal):
     [name for name in PAGES if {"console", "python"} & {b.language for b in blocks(PAGES[name])}],
 )
 def test_a_page_works_as_it_is_shown(name, terminal):
-    printed = None
+    printed, ran = None, set()
     for block in blocks(PAGES[name]):
         if block.language == "console":
             for command, comment, shown in commands(block.text):
-                run(command, comment, shown, terminal)
+                # The runbook has some commands in many entries, without their output. Once is enough.
+                asked = (command, frozenset(terminal["env"].items()))
+                if comment or shown or asked not in ran:
+                    run(command, comment, shown, terminal)
+                    ran.add(asked)
         elif block.language == "python" and not elsewhere(block.text):
             done = subprocess.run(
                 [sys.executable, "-c", block.text],
