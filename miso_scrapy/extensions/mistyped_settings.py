@@ -17,9 +17,10 @@ from miso_scrapy.options import variables
 logger = logging.getLogger(__name__)
 
 # The least similarity of two names, by difflib: KAFKA_TOPC and KAFKA_TOPIC have 0.95, KAFKA_HOME and
-# KAFKA_TOPIC 0.67.
+# KAFKA_TOPIC 0.67. No other program's names begin with MISO_, so of those the rest is compared: CA and
+# CA_FILE have 0.44, USER and STALE_AFTER 0.4.
 _ALIKE = 0.85
-_OURS = 0.6
+_OURS = 0.44
 # What Kubernetes sets for a service named miso.
 _KUBERNETES = re.compile("_SERVICE_|_PORT(_|$)")
 
@@ -68,8 +69,10 @@ def _meant(name: str, ours: Collection[str], candidates: Collection[str]) -> str
     if _first_word(wanted) not in map(_first_word, ours):
         return None
     same = [candidate for candidate in candidates if _first_word(candidate) == _first_word(wanted)]
-    if _first_word(wanted) == "MISO" and not _KUBERNETES.search(wanted):  # no other program's
-        return next(iter(get_close_matches(wanted, same, n=1, cutoff=_OURS)), None)
+    if _first_word(wanted) == "MISO" and not _KUBERNETES.search(wanted):
+        rests = {candidate.removeprefix("MISO_"): candidate for candidate in same}
+        close = get_close_matches(wanted.removeprefix("MISO_"), rests, n=1, cutoff=_OURS)
+        return rests[close[0]] if close else None
     alike = [
         candidate
         for candidate in same

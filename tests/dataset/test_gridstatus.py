@@ -16,7 +16,7 @@ def test_its_parser_finds_the_same_intervals_and_values(tmp_path, feed, crawl, s
     done = scrapy("export", "--format", "csv", "-o", "load.csv")
     assert (done.returncode, done.stderr) == (0, "")
     rows = list(csv.DictReader((tmp_path / "load.csv").open()))
-    ours = [(f"{row['interval_start']}+00:00", float(row["load_mw"])) for row in rows]
+    ours = [(f"{row['interval_start_utc']}+00:00", float(row["load_mw"])) for row in rows]
 
     get = requests.get
     monkeypatch.setattr(requests, "get", lambda url, **options: get(feed.url, **options))

@@ -336,6 +336,7 @@ VARIABLES = {
     "STATS_DUMP": "1",
     "LOG_LEVEL": "WARNING",
     "LOG_FORMAT": "json",
+    "MISO_TABLES": "s3://tables/miso",
 }
 DEFAULTS = {
     "MISO_API_URL": "https://public-api.misoenergy.org/api/RealTimeTotalLoad",
@@ -352,6 +353,7 @@ DEFAULTS = {
     "KAFKA_BROKERS": "",
     "KAFKA_TOPIC": "",
     "LOG_LEVEL": "INFO",
+    "MISO_TABLES": "",
 }
 READ = (
     "import json, sys\n"

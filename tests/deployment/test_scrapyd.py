@@ -136,32 +136,37 @@ class Node:
         raise AssertionError(self.log)
 
 
+@contextlib.contextmanager
+def deployed(clone, home):
+    """A Scrapyd in *home* that the *clone* is deployed to."""
+    node = Node(home)
+    try:
+        done = node.deploy(clone)
+        assert done.returncode == 0, done.stdout + done.stderr
+        answer = json.loads(done.stdout)
+        assert (answer["status"], answer["spiders"]) == ("ok", 2)
+        yield node
+    finally:
+        node.stop()
+
+
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory, clone):
-    """Two Scrapyds that the clone is deployed to."""
-    with contextlib.ExitStack() as stack:
-        nodes = [Node(tmp_path_factory.mktemp("scrapyd")) for _ in range(2)]
-        for node in nodes:
-            stack.callback(node.stop)
-        for node in nodes:
-            done = node.deploy(clone)
-            assert done.returncode == 0, done.stdout + done.stderr
-            deployed = json.loads(done.stdout)
-            assert (deployed["status"], deployed["spiders"]) == ("ok", 2)
-        yield nodes
+def node(tmp_path_factory, clone):
+    with deployed(clone, tmp_path_factory.mktemp("scrapyd")) as node:
+        yield node
 
 
-def test_a_deploy_leaves_the_clone_clean(nodes, clone):
+def test_a_deploy_leaves_the_clone_clean(node, clone):
     assert (clone / "setup.py").exists()
     assert changed_in(clone) == []
 
 
-def test_the_job_of_the_page_files_its_range(nodes, feed):
+def test_the_job_of_the_page_files_its_range(node, feed):
     feed.set(clock=CLOCK, advance=5)
     fields = [tuple(word.split("=", 1)) for word in shlex.split(CURL) if "=" in word]
     settings = {"MISO_API_URL": feed.url, "MISO_MIN_INTERVAL": 0, "LOG_LEVEL": "DEBUG"}
-    run = nodes[0].finished(nodes[0].post(fields, settings))
-    assert (run.status, run.outcomes) == (0, {"stored": 3}), run.log + nodes[0].log
+    run = node.finished(node.post(fields, settings))
+    assert (run.status, run.outcomes) == (0, {"stored": 3}), run.log + node.log
     assert f"miso_scrapy/{VERSION} " in run.log
     assert " INFO: 3 candidates: 3 stored; " in run.log
     assert "'RETRY_TIMES': '5'" in run.log
@@ -169,20 +174,20 @@ def test_the_job_of_the_page_files_its_range(nodes, feed):
     assert "Scrapy 2." in run.log.splitlines()[0]
     assert all(time.endswith("Z") for time in times), times
     # The default MISO_DATA_DIR lies where Scrapyd was started.
-    assert len(list(nodes[0].home.glob("data/sourcing/**/*.json.gz"))) == 3
+    assert len(list(node.home.glob("data/sourcing/**/*.json.gz"))) == 3
 
 
-def test_the_schema_is_in_the_egg(nodes, feed, tmp_path):
+def test_the_schema_is_in_the_egg(node, feed, tmp_path):
     row = {"Time": "12:00:00", "Value": "abc"}
     snapshot = {"RefId": CLOCK, "ClearedMW": [], "MediumTermLoadForecast": []}
     feed.serve(json.dumps({**snapshot, "FiveMinTotalLoad": [row]}))
     settings = {"MISO_API_URL": feed.url, "MISO_DATA_DIR": tmp_path / "data"}
-    run = nodes[0].finished(nodes[0].schedule(settings, **NOON))
-    assert (run.status, run.outcomes) == (1, {"invalid": 1}), run.log + nodes[0].log
+    run = node.finished(node.schedule(settings, **NOON))
+    assert (run.status, run.outcomes) == (1, {"invalid": 1}), run.log + node.log
     assert "FiveMinTotalLoad[0].Value: 'abc' is not a number" in run.log
 
 
-def test_two_nodes_share_a_range(nodes, feed, valkey, bucket):
+def test_two_nodes_share_a_range(node, clone, feed, valkey, bucket, tmp_path):
     feed.set(clock=CLOCK, advance=5)
     both = threading.Barrier(2, timeout=90)
 
@@ -192,7 +197,8 @@ def test_two_nodes_share_a_range(nodes, feed, valkey, bucket):
         with urllib.request.urlopen(feed.url) as answer:
             return 200, {"Content-Type": "application/json"}, answer.read()
 
-    with Scripted(answer) as asked:
+    with Scripted(answer) as asked, deployed(clone, tmp_path) as other:
+        nodes = [node, other]
         settings = {
             **bucket.settings,
             "AWS_REGION_NAME": bucket.settings["AWS_DEFAULT_REGION"],

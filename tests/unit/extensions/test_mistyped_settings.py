@@ -50,6 +50,9 @@ def test_a_letter_too_few_too_many_or_two_that_are_swapped_are_seen(name, data):
     [
         ("miso_stale_after", "MISO_STALE_AFTER"),
         ("MISO_STALEAFTER", "MISO_STALE_AFTER"),
+        ("MISO_URL", "MISO_API_URL"),
+        ("MISO_CA", "MISO_CA_FILE"),
+        ("MISO_TABLE", "MISO_TABLES"),
         ("KAFKA_BROKER", "KAFKA_BROKERS"),
         ("REDIS_URI", "REDIS_URL"),
         ("ENVIROMENT", "ENVIRONMENT"),
@@ -65,7 +68,8 @@ def test_what_was_meant(wrong, meant):
      "REDIS_PASSWORD", "REDIS_PASSWORD_FILE", "REDIS_TLS_URL", "REDIS_SERVICE_PORT",
      "REDIS_PORT_NUMBER", "S3_ENDPOINT", "S3_BUCKET_NAME", "MISO_MIN_INTERVAL", "MISO_CA_FILE",
      "AWS_PROFILES", "SPIDERMON_SMTP_HOSTS", "LOGLEVEL", "LOG_DIR", "RETRY_COUNT", "ENV",
-     "DOWNLOAD_DIR", "METRICS_PORT", "REGISTRY_URL"],
+     "DOWNLOAD_DIR", "METRICS_PORT", "REGISTRY_URL", "MISO_HOME", "MISO_ENV", "MISO_USER",
+     "MISO_VERSION"],
 )  # fmt: skip
 def test_a_name_of_another_program_or_version_is_none(name):
     assert found([name]) == {}
