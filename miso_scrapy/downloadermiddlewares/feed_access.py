@@ -36,6 +36,7 @@ from miso_scrapy.feed.turns import (
     Shared,
     Turn,
     Wait,
+    margin,
     retry_after,
     slack,
 )
@@ -174,7 +175,7 @@ class FeedAccessMiddleware(Component):
             await self._finish(request, answer)
             self._tries, self._problem, self._failure = 0, "", None
             self._answer = answer
-            self._good_until = time.monotonic() + self.interval + slack(self.interval)
+            self._good_until = time.monotonic() + self.interval + margin(self.interval)
             request.meta["fetched_at"] = answer.fetched_at
             if (outages := self._outages) is not None:
                 outages.end(FEED)
