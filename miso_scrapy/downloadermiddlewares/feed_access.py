@@ -181,7 +181,7 @@ class FeedAccessMiddleware(Component):
                 outages.end(FEED)
             return response
         if "again" in request.meta:
-            return await self._unmoved(request)
+            return await self._unmoved(request, problem)
         if held_off > PATIENCE:
             self._held_off(datetime.fromtimestamp(time.time() + held_off, UTC), str(problem))
         if again := await self._again(request, error or response, problem, passes=passes):
@@ -198,13 +198,16 @@ class FeedAccessMiddleware(Component):
             return None
         await self._obey(request)
         if "again" in request.meta:
-            return await self._unmoved(request)
+            return await self._unmoved(request, exception)
         passes = isinstance(exception, self.retry_exceptions)
         return await self._again(request, exception, exception, passes=passes)
 
-    async def _unmoved(self, request: Request) -> Request:
-        """Return the request for the next try after a failure, for a candidate that has an answer."""
+    async def _unmoved(self, request: Request, problem: str | Exception) -> Request:
+        """Return the request for the next try after *problem*, for a candidate that has an answer."""
         await self._finish(request)
+        self._tries += 1
+        if self._tries > self.crawler.settings.getint("RETRY_TIMES"):
+            self._wait_for_feed(problem)
         again: Again = request.meta["again"]
         pause = timedelta(seconds=0 if self.interval else MISO_ASKS)
         request.meta["again"] = replace(again, not_before=datetime.now(UTC) + pause)
@@ -238,10 +241,8 @@ class FeedAccessMiddleware(Component):
         ):
             self._problem = problem
             return again
-        if (outages := self._outages) is not None:
+        if self._wait_for_feed(problem):
             self._tries, self._problem = 0, ""
-            where = masked_url(self._link)
-            outages.begin(FEED, f"{one_line(problem)} from {where}; it is asked until it answers")
             self._rest_until = time.monotonic() + (0 if self.interval else _REST)
             return request.replace(url=self._link, meta=_without_redirects(request))
         if self.interval:
@@ -376,6 +377,14 @@ class FeedAccessMiddleware(Component):
         """What the run waits for; None if it ends instead."""
         archive = self.crawler.get_extension(Connections)
         return archive.outages if archive else None
+
+    def _wait_for_feed(self, problem: str | Exception) -> bool:
+        """Tell that the run waits for the feed; return False if it does not wait."""
+        if (outages := self._outages) is None:
+            return False
+        where = masked_url(self._link)
+        outages.begin(FEED, f"{one_line(problem)} from {where}; it is asked until it answers")
+        return True
 
     def _held_off(self, until: datetime, problem: str = "") -> None:
         """Wait for a feed that allows no request before *until*, or end the run."""

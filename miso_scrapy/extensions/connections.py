@@ -210,24 +210,26 @@ class Connections(Component):
                 return result
 
     async def _unless_stopped(self, operation: Awaitable[T]) -> T:
-        """Await *operation*. If the run is stopped, give it up after a while, or at once in an outage.
+        """Await *operation*. If the run is stopped, give it up after a while, or at once if it waits for
+        the store or the registry.
 
         Raises Stopped.
         """
+        assert self.outages is not None
         task = asyncio.ensure_future(operation)
         left = _FINISH / POLL
         try:
             while not task.done():
                 if self.ending:
                     left -= 1
-                    if left <= 0 or self.outages:
+                    if left <= 0 or STORE in self.outages or REGISTRY in self.outages:
                         raise Stopped
                 await asyncio.wait({task}, timeout=POLL)
             return task.result()
         finally:
             if not task.done():
                 task.cancel()
-                if self.registry and self.outages and REGISTRY in self.outages:
+                if self.registry and REGISTRY in self.outages:
                     self.registry.give_up()
 
     async def _compare(self) -> None:

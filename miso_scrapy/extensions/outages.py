@@ -40,9 +40,6 @@ class Outages:
     def __contains__(self, server: str) -> bool:
         return server in self._since
 
-    def __bool__(self) -> bool:
-        return bool(self._since)
-
     def begin(self, server: str, problem: str | Exception) -> None:
         """Log that the run waits for *server* because of *problem*, unless it waits for it already."""
         if server not in self._since:

@@ -6,6 +6,7 @@ import os
 import resource
 import secrets
 import signal
+import threading
 import time
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -382,11 +383,16 @@ class Followed:
     def read_until(self, *texts):
         """Read the log until each of *texts* was in it since the last call, in any order."""
         missing = list(texts)
-        while missing:
-            line = self.process.stdout.readline()
-            assert line, "".join(self.log)
-            self.log.append(line)
-            missing = [text for text in missing if text not in line]
+        hangs = threading.Timer(30, self.process.kill)
+        hangs.start()
+        try:
+            while missing:
+                line = self.process.stdout.readline()
+                assert line, f"{missing} not in:\n{''.join(self.log)}"
+                self.log.append(line)
+                missing = [text for text in missing if text not in line]
+        finally:
+            hangs.cancel()
 
     def stopped(self, number=signal.SIGTERM):
         """Stop it; return its Run. A call that hangs takes longer than it may."""
