@@ -193,7 +193,7 @@ class Connections(Component):
         failed: list[str] = []
         while True:
             try:
-                if failed and self.registry:
+                if self.registry and self.registry.lost and not self.ending:
                     await self.registry.try_again()
                 result = await self._unless_stopped(operation())
             except WrongArchive:

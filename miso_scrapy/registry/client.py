@@ -154,6 +154,11 @@ class Registry:
             await asyncio.gather(self._redis.ping(), self._redis.ping())
         self._renewing = asyncio.create_task(self._keep_renewing())
 
+    @property
+    def lost(self) -> bool:
+        """Whether the server has not answered, so that every further step fails at once."""
+        return self._lost is not None
+
     async def try_again(self) -> None:
         """Let the next step reach for the server again, which did not answer before."""
         await asyncio.to_thread(self.start_server)

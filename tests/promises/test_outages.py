@@ -441,7 +441,7 @@ def waited_once(log, server):
     ],
 )
 def test_a_followed_run_waits_for_a_server_that_is_down_and_loses_nothing(
-    server, how, follow, asked, redis, s3, valkey, files
+    server, how, follow, asked, redis, s3, valkey, files, scrapy
 ):
     failing = {"registry": redis, "store": s3, "feed": asked}[server]
     run = follow()
@@ -451,8 +451,14 @@ def test_a_followed_run_waits_for_a_server_that_is_down_and_loses_nothing(
     for minute in (10, 15, 20):
         run.due(minute)
         time.sleep(1.5)  # more than MISO_MIN_INTERVAL: one that is not in the run's way is asked
+    if server == "registry":  # REGISTRY_CLAIM_TTL has passed: nobody knows of a run
+        assert not valkey.client.keys("*:run:*")
     failing.turn("pass")
     run.read_until(f"The {server} works again", "_120500.json: ", "_122000.json: ")
+    if server == "registry":
+        status = scrapy("status", "--json", env={"LD_PRELOAD": ""})
+        (alive,) = json.loads(status.stdout)["runs"]
+        assert alive["process"] == run.process.pid
     done = run.stopped()
     assert done.status == 0, done.log
     waited_once(done.log, server)
@@ -522,6 +528,21 @@ def test_a_followed_run_sends_what_a_broker_that_was_down_did_not_take(
     after = Witness(files(), valkey.client, broker.messages())
     after.all_promises()
     assert len(after.contents) == 5
+
+
+@faketime
+def test_a_followed_run_that_loses_the_registry_with_a_message_on_its_way_sends_it_once(
+    follow, redis, broker, valkey, files
+):
+    run = follow()
+    broker.when(PRODUCE, 1, lambda: redis.turn("refuse"))
+    run.due(5)
+    run.read_until("Waiting for the registry: ")
+    redis.turn("pass")
+    run.read_until(STORED.format(NOON + timedelta(minutes=5)))
+    assert not valkey.client.keys("*:outbox")
+    assert run.stopped().status == 0
+    assert len(broker.messages()) == 3
 
 
 @faketime
