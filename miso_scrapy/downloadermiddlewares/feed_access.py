@@ -134,8 +134,7 @@ class FeedAccessMiddleware(Component):
         if isinstance(step, Answer):
             if not again:
                 self.crawler.stats.inc_value(SHARED)
-            request.meta["fetched_at"] = step.fetched_at
-            return Response(step.url, body=step.body, request=request)
+            return _response(step, request)
         request.meta[_TURN] = step
         self._asking_until = time.monotonic() + _timeout(self.crawler) if self.interval else 0
         self.crawler.stats.inc_value(REQUESTS)
@@ -192,10 +191,17 @@ class FeedAccessMiddleware(Component):
             raise HttpError(response)
         return response
 
-    async def process_exception(self, request: Request, exception: Exception) -> Request | None:
+    async def process_exception(
+        self, request: Request, exception: Exception
+    ) -> Request | Response | None:
         """Send the request again if *exception* may be temporary."""
         if _TURN not in request.meta:
             return None
+        if isinstance(exception, Stopped):
+            await self._finish(request)
+            if again := request.meta.get("again"):
+                return _response(again.before, request)
+            raise NotAsked("the run ends")
         await self._obey(request)
         if "again" in request.meta:
             return await self._unmoved(request, exception)
@@ -435,6 +441,11 @@ def _timeout(crawler: Crawler) -> float:
     """Return the longest time that a request with its redirections can take, in seconds."""
     settings = crawler.settings
     return settings.getfloat("DOWNLOAD_TIMEOUT") * (2 + settings.getint("REDIRECT_MAX_TIMES"))
+
+
+def _response(answer: Answer, request: Request) -> Response:
+    request.meta["fetched_at"] = answer.fetched_at
+    return Response(answer.url, body=answer.body, request=request)
 
 
 def _is_news(answer: Answer, again: Again | None) -> bool:

@@ -50,9 +50,10 @@ class Outages:
     def end(self, server: str) -> None:
         """Log that *server* works again, if the run has waited for it."""
         if server in self._since:
-            lasted = timedelta(seconds=time.monotonic() - self._since.pop(server))
+            lasted = time.monotonic() - self._since.pop(server)
             self._show()
-            logger.info("The %s works again, after %s", server, spell(lasted))
+            words = f"{lasted:.0f} s" if lasted < 120 else spell(timedelta(seconds=lasted))
+            logger.info("The %s works again, after %s", server, words)
 
     async def pause(self, tries: int) -> None:
         """Wait before the next try, after *tries* tries. Raises Stopped if the run is stopped."""

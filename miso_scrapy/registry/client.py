@@ -164,11 +164,12 @@ class Registry:
         await asyncio.to_thread(self.start_server)
         self._lost = None
 
-    def give_up(self) -> None:
-        """Let every further step fail at once."""
+    def give_up(self) -> RegistryUnavailable:
+        """Let every further step fail at once, with the error that is returned."""
         self._lost = self._lost or RegistryUnavailable(
             f"the registry {self.where} does not answer; check REDIS_URL"
         )
+        return self._lost
 
     async def close(self) -> None:
         """Close the connections. Claims that are left expire by themselves."""

@@ -394,10 +394,10 @@ class Followed:
         finally:
             hangs.cancel()
 
-    def stopped(self, number=signal.SIGTERM):
-        """Stop it; return its Run. A call that hangs takes longer than it may."""
-        self.process.send_signal(number)
-        output, _ = self.process.communicate(timeout=15)
+    def stopped(self, timeout=15):
+        """Stop it; return its Run. A call that hangs takes longer than *timeout*."""
+        self.process.terminate()
+        output, _ = self.process.communicate(timeout=timeout)
         return Run(self.process.returncode, "".join(self.log) + output)
 
 
@@ -493,6 +493,28 @@ def test_a_followed_run_is_stopped_at_once_in_an_outage(
     assert "] ERROR: " not in done.log, done.log
     # A snapshot that could not be stored is told.
     assert ("failed realtime_total_load_20251205_120500" in done.log) == (server == "store")
+    failing.turn("pass")
+    Witness(files(), valkey.client).stored_means_safe()
+
+
+@faketime
+@pytest.mark.parametrize(
+    ("server", "question"),
+    [("registry", rb"EVALSHA"), ("store", rb"^PUT \S+\.json\.gz"), ("feed", rb"^GET ")],
+)
+def test_a_followed_run_is_stopped_before_it_knows_that_a_server_hangs(
+    server, question, follow, asked, redis, s3, valkey, files
+):
+    failing = {"registry": redis, "store": s3, "feed": asked}[server]
+    run = follow()
+    hangs = threading.Event()
+    failing.when(question, 1, lambda: [failing.turn("hang"), hangs.set()])
+    run.due(5)
+    assert hangs.wait(30)
+    done = run.stopped(timeout=4)  # each would have been waited for longer
+    assert done.status == 0, done.log
+    assert "Traceback" not in done.log, done.log
+    assert "] ERROR: " not in done.log, done.log
     failing.turn("pass")
     Witness(files(), valkey.client).stored_means_safe()
 
