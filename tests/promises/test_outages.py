@@ -568,6 +568,19 @@ def test_a_followed_run_that_loses_the_registry_with_a_message_on_its_way_sends_
 
 
 @faketime
+def test_a_followed_run_keeps_what_is_invalid_when_the_store_is_back(follow, feed, s3, bucket):
+    run = follow()
+    feed.serve('{"RefId": 1}')
+    s3.turn("refuse")
+    run.due(5)
+    run.read_until("Waiting for the store: ")
+    s3.turn("pass")
+    run.read_until("kept the body of realtime_total_load_20251205_120500.json")
+    assert run.stopped().status == 0
+    assert [name for name in files_in(bucket.client, bucket.name) if "quarantine" in name]
+
+
+@faketime
 def test_a_followed_run_starts_an_embedded_registry_again_that_was_killed(
     follow, environment, archive
 ):
