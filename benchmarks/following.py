@@ -102,7 +102,11 @@ def row_9(*, small: bool) -> list[Line]:
     number = CANDIDATES // 4 if small else CANDIDATES
     with servers.feed() as feed:
         peers = Peers(feed)
-        few, many = _follow(peers, FEW), _follow(peers, number)
+        cost = interleaved(
+            1 if small else 3,
+            {"few": lambda: _follow(peers, FEW), "many": lambda: _follow(peers, number)},
+        )
+    few, many = cost["few"], cost["many"]
     return [
         Line(
             9,

@@ -62,8 +62,12 @@ REDIRECT_MAX_TIMES = 5
 
 # Scrapy does not verify certificates by default.
 DOWNLOAD_VERIFY_CERTIFICATES = True
-# Trusts the system's roots and those of certifi, as some systems have none.
-DOWNLOAD_HANDLERS = {"https": "miso_scrapy.downloadhandlers.https.TrustingDownloadHandler"}
+# Both let a followed run stop at once. That of HTTPS also trusts the system's roots and those of
+# certifi, as some systems have none.
+DOWNLOAD_HANDLERS = {
+    "http": "miso_scrapy.downloadhandlers.http.StoppableDownloadHandler",
+    "https": "miso_scrapy.downloadhandlers.https.TrustingDownloadHandler",
+}
 # A PEM file of additional certificates to trust, such as an intermediate certificate that a server
 # does not send. Default: none. Environment: MISO_CA_FILE
 MISO_CA_FILE = os.environ.get("MISO_CA_FILE", "")

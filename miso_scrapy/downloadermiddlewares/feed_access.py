@@ -36,6 +36,7 @@ from miso_scrapy.feed.turns import (
     Shared,
     Turn,
     Wait,
+    margin,
     retry_after,
     slack,
 )
@@ -133,8 +134,7 @@ class FeedAccessMiddleware(Component):
         if isinstance(step, Answer):
             if not again:
                 self.crawler.stats.inc_value(SHARED)
-            request.meta["fetched_at"] = step.fetched_at
-            return Response(step.url, body=step.body, request=request)
+            return _response(step, request)
         request.meta[_TURN] = step
         self._asking_until = time.monotonic() + _timeout(self.crawler) if self.interval else 0
         self.crawler.stats.inc_value(REQUESTS)
@@ -174,13 +174,13 @@ class FeedAccessMiddleware(Component):
             await self._finish(request, answer)
             self._tries, self._problem, self._failure = 0, "", None
             self._answer = answer
-            self._good_until = time.monotonic() + self.interval + slack(self.interval)
+            self._good_until = time.monotonic() + self.interval + margin(self.interval)
             request.meta["fetched_at"] = answer.fetched_at
             if (outages := self._outages) is not None:
                 outages.end(FEED)
             return response
         if "again" in request.meta:
-            return await self._unmoved(request)
+            return await self._unmoved(request, problem)
         if held_off > PATIENCE:
             self._held_off(datetime.fromtimestamp(time.time() + held_off, UTC), str(problem))
         if again := await self._again(request, error or response, problem, passes=passes):
@@ -191,19 +191,29 @@ class FeedAccessMiddleware(Component):
             raise HttpError(response)
         return response
 
-    async def process_exception(self, request: Request, exception: Exception) -> Request | None:
+    async def process_exception(
+        self, request: Request, exception: Exception
+    ) -> Request | Response | None:
         """Send the request again if *exception* may be temporary."""
         if _TURN not in request.meta:
             return None
+        if isinstance(exception, Stopped):
+            await self._finish(request)
+            if again := request.meta.get("again"):
+                return _response(again.before, request)
+            raise NotAsked("the run ends")
         await self._obey(request)
         if "again" in request.meta:
-            return await self._unmoved(request)
+            return await self._unmoved(request, exception)
         passes = isinstance(exception, self.retry_exceptions)
         return await self._again(request, exception, exception, passes=passes)
 
-    async def _unmoved(self, request: Request) -> Request:
-        """Return the request for the next try after a failure, for a candidate that has an answer."""
+    async def _unmoved(self, request: Request, problem: str | Exception) -> Request:
+        """Return the request for the next try after *problem*, for a candidate that has an answer."""
         await self._finish(request)
+        self._tries += 1
+        if self._tries > self.crawler.settings.getint("RETRY_TIMES"):
+            self._wait_for_feed(problem)
         again: Again = request.meta["again"]
         pause = timedelta(seconds=0 if self.interval else MISO_ASKS)
         request.meta["again"] = replace(again, not_before=datetime.now(UTC) + pause)
@@ -237,10 +247,8 @@ class FeedAccessMiddleware(Component):
         ):
             self._problem = problem
             return again
-        if (outages := self._outages) is not None:
+        if self._wait_for_feed(problem):
             self._tries, self._problem = 0, ""
-            where = masked_url(self._link)
-            outages.begin(FEED, f"{one_line(problem)} from {where}; it is asked until it answers")
             self._rest_until = time.monotonic() + (0 if self.interval else _REST)
             return request.replace(url=self._link, meta=_without_redirects(request))
         if self.interval:
@@ -376,6 +384,14 @@ class FeedAccessMiddleware(Component):
         archive = self.crawler.get_extension(Connections)
         return archive.outages if archive else None
 
+    def _wait_for_feed(self, problem: str | Exception) -> bool:
+        """Tell that the run waits for the feed; return False if it does not wait."""
+        if (outages := self._outages) is None:
+            return False
+        where = masked_url(self._link)
+        outages.begin(FEED, f"{one_line(problem)} from {where}; it is asked until it answers")
+        return True
+
     def _held_off(self, until: datetime, problem: str = "") -> None:
         """Wait for a feed that allows no request before *until*, or end the run."""
         outages = self._outages
@@ -425,6 +441,11 @@ def _timeout(crawler: Crawler) -> float:
     """Return the longest time that a request with its redirections can take, in seconds."""
     settings = crawler.settings
     return settings.getfloat("DOWNLOAD_TIMEOUT") * (2 + settings.getint("REDIRECT_MAX_TIMES"))
+
+
+def _response(answer: Answer, request: Request) -> Response:
+    request.meta["fetched_at"] = answer.fetched_at
+    return Response(answer.url, body=answer.body, request=request)
 
 
 def _is_news(answer: Answer, again: Again | None) -> bool:

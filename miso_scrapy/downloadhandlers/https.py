@@ -8,7 +8,6 @@ from typing import Any
 
 from OpenSSL import SSL, crypto
 from scrapy import Request
-from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
 from scrapy.crawler import Crawler
 from scrapy.exceptions import DownloadFailedError
 from scrapy.http import Response
@@ -21,12 +20,13 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
+from miso_scrapy.downloadhandlers.http import StoppableDownloadHandler
 from miso_scrapy.exceptions import UntrustedServer
 from miso_scrapy.network import tls
 
 
-class TrustingDownloadHandler(HTTP11DownloadHandler):
-    """Scrapy's handler, which also trusts the roots of :mod:`miso_scrapy.network.tls`.
+class TrustingDownloadHandler(StoppableDownloadHandler):
+    """The handler for HTTP, which also trusts the roots of :mod:`miso_scrapy.network.tls`.
 
     Scrapy has deprecated ``DOWNLOADER_CLIENTCONTEXTFACTORY``, and recommends a custom handler instead:
     https://github.com/scrapy/scrapy/issues/7352

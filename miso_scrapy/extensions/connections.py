@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 from scrapy import signals
@@ -56,8 +56,9 @@ logger = logging.getLogger(__name__)
 _POLL = 0.02
 # A single failure may be temporary; after this number in a row the run ends.
 _REFUSALS = 3
-# Seconds that an operation in progress is waited for when a followed run is stopped.
-_FINISH = 5
+# Seconds that an operation in progress is waited for when a followed run is stopped. What it did is
+# settled by the next run.
+_FINISH = 0.6
 # Seconds between two looks of a followed run at what other runs have left behind.
 _HOUSEKEEPING = 60
 
@@ -193,9 +194,9 @@ class Connections(Component):
         failed: list[str] = []
         while True:
             try:
-                if failed and self.registry:
+                if self.registry and self.registry.lost and not self.ending:
                     await self.registry.try_again()
-                result = await self._unless_stopped(operation())
+                result = await self.unless_stopped(operation())
             except WrongArchive:
                 raise
             except (StoreUnavailable, RegistryUnavailable) as error:
@@ -209,25 +210,27 @@ class Connections(Component):
                     await self._compare()
                 return result
 
-    async def _unless_stopped(self, operation: Awaitable[T]) -> T:
-        """Await *operation*. If the run is stopped, give it up after a while, or at once in an outage.
+    async def unless_stopped(self, operation: Awaitable[T]) -> T:
+        """Await *operation*. If the run is stopped, give it up after a while, or at once if it waits for
+        the store or the registry.
 
         Raises Stopped.
         """
+        assert self.outages is not None
         task = asyncio.ensure_future(operation)
         left = _FINISH / POLL
         try:
             while not task.done():
                 if self.ending:
                     left -= 1
-                    if left <= 0 or self.outages:
+                    if left <= 0 or STORE in self.outages or REGISTRY in self.outages:
                         raise Stopped
                 await asyncio.wait({task}, timeout=POLL)
             return task.result()
         finally:
             if not task.done():
                 task.cancel()
-                if self.registry and self.outages and REGISTRY in self.outages:
+                if self.registry and REGISTRY in self.outages:
                     self.registry.give_up()
 
     async def _compare(self) -> None:
@@ -363,10 +366,11 @@ class Connections(Component):
             try:
                 if self.notifier and not self._abandons_broker:
                     await self.notifier.send_owed(self.registry)
-                await self.registry.leave()
-                outbox = await self.registry.owed()
-                stats.set_value(CLAIMS, await self.registry.claims())
-                stats.set_value(QUARANTINED, await self.registry.quarantined())
+                async with self._soon():
+                    await self.registry.leave()
+                    outbox = await self.registry.owed()
+                    stats.set_value(CLAIMS, await self.registry.claims())
+                    stats.set_value(QUARANTINED, await self.registry.quarantined())
             except RegistryUnavailable as error:
                 if self.notifier:
                     logger.error(
@@ -394,6 +398,16 @@ class Connections(Component):
                 await self.notifier.close()
         finally:
             await self._connections.aclose()
+
+    @contextlib.asynccontextmanager
+    async def _soon(self) -> AsyncIterator[None]:
+        """Raise RegistryUnavailable if a followed run has to wait long for the registry."""
+        assert self.registry is not None
+        try:
+            async with asyncio.timeout(None if self.outages is None else _FINISH):
+                yield
+        except TimeoutError:
+            raise self.registry.give_up() from None
 
     @property
     def _abandons_broker(self) -> bool:

@@ -20,7 +20,7 @@ from miso_scrapy.components import Component, spider_of
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.extensions.connections import Connections
 from miso_scrapy.extensions.last_success import LastSuccess
-from miso_scrapy.feed.candidate import candidate_of
+from miso_scrapy.feed.candidate import INTERVAL, candidate_of
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.items import Snapshot
 from miso_scrapy.options import Options
@@ -86,9 +86,11 @@ class Metrics(Component):
         self.path = Path(path)
         self.interval = options.metrics_interval
         self.labels = {"spider": crawler.spidercls.name, "environment": options.environment}
+        # A candidate for which the feed is asked again can end when the next one is due.
+        patience = INTERVAL if spider_of(crawler).reaches_ahead else timedelta()
         self._last_success = LastSuccess(
             crawler.stats,
-            timedelta(seconds=options.publish_delay),
+            timedelta(seconds=options.publish_delay) + patience,
             timedelta(minutes=options.stale_after),
         )
         self._last_failure: datetime | None = None

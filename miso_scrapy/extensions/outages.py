@@ -40,9 +40,6 @@ class Outages:
     def __contains__(self, server: str) -> bool:
         return server in self._since
 
-    def __bool__(self) -> bool:
-        return bool(self._since)
-
     def begin(self, server: str, problem: str | Exception) -> None:
         """Log that the run waits for *server* because of *problem*, unless it waits for it already."""
         if server not in self._since:
@@ -53,9 +50,10 @@ class Outages:
     def end(self, server: str) -> None:
         """Log that *server* works again, if the run has waited for it."""
         if server in self._since:
-            lasted = timedelta(seconds=time.monotonic() - self._since.pop(server))
+            lasted = time.monotonic() - self._since.pop(server)
             self._show()
-            logger.info("The %s works again, after %s", server, spell(lasted))
+            words = f"{lasted:.0f} s" if lasted < 120 else spell(timedelta(seconds=lasted))
+            logger.info("The %s works again, after %s", server, words)
 
     async def pause(self, tries: int) -> None:
         """Wait before the next try, after *tries* tries. Raises Stopped if the run is stopped."""

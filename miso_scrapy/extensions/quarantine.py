@@ -16,7 +16,7 @@ from miso_scrapy.archive import quarantine
 from miso_scrapy.archive.identity import Kind
 from miso_scrapy.archive.record import Filed
 from miso_scrapy.components import Component
-from miso_scrapy.exceptions import Dropped
+from miso_scrapy.exceptions import Dropped, Stopped
 from miso_scrapy.extensions.connections import Connections
 from miso_scrapy.feed.shape import is_simulated
 from miso_scrapy.items import Snapshot
@@ -65,7 +65,7 @@ class Quarantine(Component):
                 if is_simulated(item.data):  # it is invalid: the identity pipeline did not check it
                     await self.connections.identify(Kind.SIMULATED)
                 await self._keep(item, str(exception))
-        except (StoreUnavailable, RegistryUnavailable) as error:
+        except (StoreUnavailable, RegistryUnavailable, Stopped) as error:
             logger.error("lost %s: its body cannot be kept: %s", item.identifier, error)
 
     async def _belongs(self, item: Snapshot, outcome: Outcome) -> bool:
@@ -91,16 +91,18 @@ class Quarantine(Component):
             if registry is not None and await registry.is_quarantined(name):
                 return
         try:
-            key = await asyncio.to_thread(
-                quarantine.keep,
-                self.connections.store,
-                item.body,
-                reason,
-                identifier=item.identifier,
-                collected_at=item.collected_at,
-                source_url=item.source_url,
+            key = await self.connections.lasting(
+                lambda: asyncio.to_thread(
+                    quarantine.keep,
+                    self.connections.store,
+                    item.body,
+                    reason,
+                    identifier=item.identifier,
+                    collected_at=item.collected_at,
+                    source_url=item.source_url,
+                )
             )
-        except StoreUnavailable:
+        except (StoreUnavailable, Stopped):
             with contextlib.suppress(ValueError):  # so many others came since
                 self._kept.remove(name)
             raise

@@ -71,7 +71,7 @@ class FeedState:
     """The state that all users of the limit share."""
 
     turn: float | None = None
-    """When the last turn was taken, by ``Now.steady``."""
+    """When the request of the last turn has been sent at the latest, by ``Now.steady``."""
     not_before: float = 0
     """Send no request before this time, by ``Now.utc``: the feed asked for it."""
     answer: Answer | None = None
@@ -82,7 +82,8 @@ class FeedState:
 class Turn:
     """The caller may send one request, within :func:`slack` seconds."""
 
-    taken: float
+    until: float
+    """The ``FeedState.turn`` of this turn."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,11 @@ class Wait:
 
 def slack(interval: float) -> float:
     """Return how many seconds after a turn was taken its request may be sent."""
+    return interval / 2
+
+
+def margin(interval: float) -> float:
+    """Return how many seconds more than *interval* are waited for, as clocks are not exact."""
     return min(1.0, interval / 10)
 
 
@@ -114,16 +120,15 @@ def ask(
     An answer to a request before *since* (by ``Now.steady``) is not used. *late* is a turn that the
     caller got too late to use; if nobody has taken another one since, the caller gets it again.
     """
-    if late and state.turn == late.taken and state.not_before <= now.utc:
-        return replace(state, turn=now.steady), Turn(now.steady)
-    # A request may be sent late, by the slack, so the next turn is later by as much.
-    period = interval + slack(interval)
-    taken = float("-inf") if state.turn is None else state.turn
-    if now.steady < taken:  # the clock was set back: count from now
-        taken = now.steady
-        state = replace(state, turn=taken, answer=None)
-    left = max(taken + period - now.steady, 0.0)
-    if left and state.answer and taken >= since:
+    latest = now.steady + slack(interval)
+    if late and state.turn == late.until and state.not_before <= now.utc:
+        return replace(state, turn=latest), Turn(latest)
+    sent = float("-inf") if state.turn is None else state.turn
+    if sent > latest:  # the clock was set back: count from now
+        sent = latest
+        state = replace(state, turn=sent, answer=None)
+    left = max(sent + interval + margin(interval) - now.steady, 0.0)
+    if left and state.answer and sent >= since:
         return state, Shared(state.answer, left)
     held_off = state.not_before - now.utc
     if held_off > left:
@@ -132,7 +137,7 @@ def ask(
         return state, Wait(left)
     if not interval:  # nothing to remember
         return state, Turn(now.steady)
-    return FeedState(now.steady, state.not_before), Turn(now.steady)
+    return FeedState(latest, state.not_before), Turn(latest)
 
 
 def finish(state: FeedState, now: Now, turn: Turn, answer: Answer | None = None) -> FeedState:
@@ -141,7 +146,7 @@ def finish(state: FeedState, now: Now, turn: Turn, answer: Answer | None = None)
     The interval starts again: it is not known when the request reached the feed, but it was before
     now. If the next turn is taken already, the state does not change.
     """
-    if state.turn != turn.taken:
+    if state.turn != turn.until:
         return state
     if answer and len(answer.body) > MAX_SHARED:
         answer = None

@@ -9,6 +9,7 @@ from scrapy.crawler import Crawler
 from miso_scrapy.components import Component
 from miso_scrapy.exceptions import Dropped
 from miso_scrapy.extensions.connections import Connections
+from miso_scrapy.extensions.outages import STORE
 from miso_scrapy.items import Snapshot
 from miso_scrapy.registry.client import RegistryUnavailable, Step
 from miso_scrapy.stats import Outcome
@@ -32,9 +33,8 @@ class DedupePipeline(Component):
         registry = self.connections.registry
         if registry is None:
             return item
-        # The lease of a running worker never runs out. If two workers wait for each other, one must give
-        # up.
-        patience = asyncio.get_running_loop().time() + 2 * self.connections.options.claim_ttl
+        outages = self.connections.outages
+        patience = 2 * self.connections.options.claim_ttl
         try:
             while True:
                 step, about = await self.connections.lasting(
@@ -51,16 +51,20 @@ class DedupePipeline(Component):
                             Outcome.DUPLICATE, f"same content as {about}", log_level="INFO"
                         )
                     case Step.HELD:
-                        if self.connections.outages:  # whoever stores it waits for the store
-                            await self.connections.outages.pause(1)
-                            patience += 1 + _WAIT
-                        elif asyncio.get_running_loop().time() > patience:
+                        # The lease of a running worker never runs out. If two workers wait for each
+                        # other, one must give up. One that waits for the store is waited for.
+                        if patience < 0:
                             raise Dropped(
                                 Outcome.FAILED,
                                 f"another worker is storing the same content, as {about}; run the "
                                 "same range again",
                             )
-                        await asyncio.sleep(_WAIT)
+                        if outages is None:
+                            await asyncio.sleep(_WAIT)
+                            patience -= _WAIT
+                        else:
+                            await outages.pause(1)
+                            patience -= STORE not in outages
                     case Step.LOST:
                         # This process was suspended for longer than its lease, or there was no claim.
                         step, item.token = await self.connections.lasting(

@@ -9,6 +9,7 @@ from scrapy.exceptions import NotConfigured
 
 from miso_scrapy.archive.record import Filed
 from miso_scrapy.components import Component
+from miso_scrapy.exceptions import Stopped
 from miso_scrapy.extensions.connections import Connections
 from miso_scrapy.registry.client import RegistryUnavailable
 
@@ -35,6 +36,6 @@ class NotifyPipeline(Component):
         if registry is None:
             notifier.lost += not acknowledged
         elif acknowledged:
-            with contextlib.suppress(RegistryUnavailable):  # the next run then sends it again
-                await registry.sent(item.identifier, message)
+            with contextlib.suppress(RegistryUnavailable, Stopped):  # the next run sends it again
+                await self.connections.lasting(lambda: registry.sent(item.identifier, message))
         return item

@@ -154,16 +154,22 @@ class Registry:
             await asyncio.gather(self._redis.ping(), self._redis.ping())
         self._renewing = asyncio.create_task(self._keep_renewing())
 
+    @property
+    def lost(self) -> bool:
+        """Whether the server has not answered, so that every further step fails at once."""
+        return self._lost is not None
+
     async def try_again(self) -> None:
         """Let the next step reach for the server again, which did not answer before."""
         await asyncio.to_thread(self.start_server)
         self._lost = None
 
-    def give_up(self) -> None:
-        """Let every further step fail at once."""
+    def give_up(self) -> RegistryUnavailable:
+        """Let every further step fail at once, with the error that is returned."""
         self._lost = self._lost or RegistryUnavailable(
             f"the registry {self.where} does not answer; check REDIS_URL"
         )
+        return self._lost
 
     async def close(self) -> None:
         """Close the connections. Claims that are left expire by themselves."""

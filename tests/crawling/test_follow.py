@@ -282,7 +282,7 @@ def test_each_published_snapshot_is_filed_at_any_phase(environment, tmp_path):
         for phase in (0, 45, 150):
             place = tmp_path / str(phase)
             place.mkdir()
-            clock = FastClock(datetime(2025, 12, 5, 12, tzinfo=UTC), 60)
+            clock = FastClock(datetime(2025, 12, 5, 12, tzinfo=UTC), 200)
             begin = datetime(2025, 12, 5, 12, 1, tzinfo=UTC)
             feed = stack.enter_context(
                 PublishedFeed(clock, begin, 3 * PUBLISHED, phase, JITTER, seed=phase)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.support.crawl import read_until, started
+from tests.support.faketime import Clock, faketime
 from tests.support.metrics_file import OUTCOMES, SUCCESS, Metrics
 from tests.support.servers import free_port
 from tests.support.tcp_proxy import Proxy
@@ -157,18 +158,18 @@ def test_a_requeue_keeps_the_times_of_the_collector(crawl, scrapy, feed, metrics
         assert float(value) == before[name]
 
 
+@pytest.mark.parametrize("follow", [False, True], ids=["range", "follow"])
 def test_a_run_that_waits_and_one_without_its_servers_still_beat(
-    feed, metrics, environment, valkey, tmp_path
+    follow, feed, metrics, environment, valkey, tmp_path
 ):
     proxy = Proxy(valkey.port)
     redis = f"redis://{proxy.address}/0?socket_timeout=1"
     env = {**environment, **metrics.settings, "METRICS_INTERVAL": "0.2", "REDIS_URL": redis}
     start = datetime.now(UTC) + timedelta(hours=1)
-    hour = ("-a", f"start={start.isoformat()}",
-            "-a", f"end={(start + timedelta(hours=1)).isoformat()}")  # fmt: skip
+    end = "follow=1" if follow else f"end={(start + timedelta(hours=1)).isoformat()}"
     try:
-        with started(tmp_path, env, *hour) as process:
-            read_until(process, "Candidates: ")
+        with started(tmp_path, env, "-a", f"start={start.isoformat()}", "-a", end) as process:
+            read_until(process, "Following " if follow else "Candidates: ")
             beats = iter(lambda: metrics.path.exists() and metrics.read()[HEARTBEAT], None)
             _later(beats, after=time.time(), process=process)
             proxy.turn("refuse")
@@ -216,6 +217,25 @@ def test_a_run_that_follows_is_told_of_meanwhile_and_at_its_end(
     assert now.timestamp() <= after[SUCCESS] <= time.time()
     assert process.returncode == 0
     assert metrics.read()[SUCCESS] >= after[SUCCESS]
+
+
+@faketime
+def test_a_feed_that_skips_a_snapshot_is_no_reason_to_think_that_nothing_is_collected(
+    feed, metrics, environment, valkey, tmp_path
+):
+    feed.set(clock="2025-12-05T12:00:00+00:00")  # for ever
+    clock = Clock(tmp_path, "12:02")
+    env = {**environment, **metrics.settings, **clock.env, "METRICS_INTERVAL": "0.2"}
+    env |= {"MISO_STALE_AFTER": "15", "REDIS_URL": valkey.url}
+    due = datetime(2025, 12, 5, 12, 6, tzinfo=UTC).timestamp()
+    with started(tmp_path, env, "-a", "follow=1") as process:
+        read_until(process, " stored realtime_total_load_20251205_115500.json")
+        clock.set("12:06")
+        read_until(process, " duplicate realtime_total_load_20251205_120000.json")
+        until = time.monotonic() + 30
+        while not metrics.path.exists() or metrics.read()[SUCCESS] < due:
+            assert time.monotonic() < until
+            time.sleep(0.1)
 
 
 def test_a_file_that_cannot_be_written_is_told_in_one_line(crawl, feed, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.crawl import read_until, started
 from tests.support.faketime import Clock, faketime
+from tests.support.tcp_proxy import Proxy
 
 NOON = {"start": "2025-12-05T12:00", "end": "2025-12-05T12:00"}
 CLOCK = "2025-12-05T12:00:00+00:00"
@@ -53,24 +54,40 @@ def test_a_run_of_one_snapshot_that_goes_well_is_a_few_lines(
 
 
 @faketime
-def test_a_followed_hour_is_a_line_for_each_snapshot(feed, environment, valkey, archive, tmp_path):
+def test_a_followed_hour_with_an_outage_is_a_line_for_each_snapshot_and_two_for_the_outage(
+    feed, environment, valkey, archive, tmp_path
+):
     feed.set(clock="2025-12-05T13:00:00+00:00", advance=5)
     clock = Clock(tmp_path, "12:59")
-    env = {**environment, **QUIET, **clock.env, "REDIS_URL": valkey.url}
-    hour = ("-a", "start=2025-12-05T13:00", "-a", "end=2025-12-05T13:55")
+    redis = Proxy(valkey.port)
+    env = {**environment, **QUIET, **clock.env, "REDIS_URL": f"redis://{redis.address}/0"}
     # Scrapy logs its progress each minute; here it has as many opportunities in a second or two.
     often = ("-s", "LOGSTATS_INTERVAL=0.02")
-    with started(tmp_path, env, *hour, *often) as process:
-        log = read_until(process, "Candidates: 12")
-        for minute in range(1, 60, 5):
-            clock.set(f"13:{minute:02}")
-            log += read_until(process, " stored ")
-        log += process.stdout
-        assert process.wait(20) == 0
+    try:
+        with started(
+            tmp_path, env, "-a", "follow=1", "-a", "start=2025-12-05T13:00", *often
+        ) as process:
+            log = read_until(process, "Following ")
+            for minute in range(1, 60, 5):
+                if minute == 31:
+                    redis.turn("refuse")
+                clock.set(f"13:{minute:02}")
+                if minute == 31:
+                    log += read_until(process, "Waiting for the registry: ")
+                    redis.turn("pass")
+                log += read_until(process, " stored ")
+            process.terminate()
+            log += process.stdout
+            assert process.wait(20) == 0
+    finally:
+        redis.stop()
     assert len(archive.files()) == 12
     assert len(log) <= 20, "".join(log)
     assert [line[:11] for line in log] == [line[:11] for line in log if LINE.match(line)]
     assert log[0].startswith("2025-12-05 12:59:")
+    assert sum("is due at" in line for line in log) == 1
+    assert sum("] WARNING: " in line for line in log) == 1
+    assert sum("The registry works again, after " in line for line in log) == 1
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])

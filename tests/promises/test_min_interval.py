@@ -13,6 +13,7 @@ import pytest
 from tests.support.crawl import Run, read_until, started, wait_for
 from tests.support.scripted_server import Scripted
 from tests.support.servers import live_body
+from tests.support.tcp_proxy import Proxy
 
 CLOCK = "2025-12-05T12:35:00+00:00"
 JSON = {"Content-Type": "application/json"}
@@ -393,11 +394,13 @@ def test_retry_after_of_any_answer_is_kept(ask, answer):
 # --- Several requests at once, and a slow feed ------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [200, 503])
-def test_several_requests_at_once_keep_the_interval(ask, body, status):
+# One answer serves all candidates for an interval, which must not end before the run does.
+@pytest.mark.parametrize(("status", "interval", "requests"), [(200, 60, 1), (503, 1, 3)])
+def test_several_requests_at_once_keep_the_interval(ask, body, status, interval, requests):
+    env = {"CONCURRENT_REQUESTS": "8", "RETRY_TIMES": "2"}
     with Scripted(lambda _: (status, JSON, body)) as server:
-        run = ask(server, interval=1, env={"CONCURRENT_REQUESTS": "8", "RETRY_TIMES": "2"}, **HOUR)
-        assert polite(server, 1 if status == 200 else 3, interval=1)
+        run = ask(server, interval=interval, env=env, **HOUR)
+        assert polite(server, requests, interval)
     assert sum(run.outcomes.values()) == 60
 
 
@@ -406,6 +409,18 @@ def test_a_feed_that_is_slower_than_the_interval_is_asked_once_for_all(ask, feed
     run = ask(feed, interval=2, **FEW)
     assert run.outcomes == {"stored": 1, "duplicate": 5}
     assert len(feed.requests) == 1
+
+
+def test_a_turn_is_used_when_the_registry_takes_more_than_a_second_to_give_it(ask, body, valkey):
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(Scripted(lambda _: (200, JSON, body)))
+        proxy = Proxy(valkey.port)
+        stack.callback(proxy.stop)
+        proxy.delay = 0.3  # for each of the questions that a turn takes
+        proxy.turn("slow")
+        run = ask(server, env={"REDIS_URL": f"redis://{proxy.address}"}, interval=60, **NOON)
+        assert polite(server, 1)
+    assert (run.status, run.outcomes) == (0, {"stored": 1})
 
 
 @pytest.mark.parametrize(("seconds", "waits"), [("299", True), ("301", False)])

@@ -6,6 +6,7 @@ import os
 import resource
 import secrets
 import signal
+import threading
 import time
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -382,16 +383,21 @@ class Followed:
     def read_until(self, *texts):
         """Read the log until each of *texts* was in it since the last call, in any order."""
         missing = list(texts)
-        while missing:
-            line = self.process.stdout.readline()
-            assert line, "".join(self.log)
-            self.log.append(line)
-            missing = [text for text in missing if text not in line]
+        hangs = threading.Timer(30, self.process.kill)
+        hangs.start()
+        try:
+            while missing:
+                line = self.process.stdout.readline()
+                assert line, f"{missing} not in:\n{''.join(self.log)}"
+                self.log.append(line)
+                missing = [text for text in missing if text not in line]
+        finally:
+            hangs.cancel()
 
-    def stopped(self, number=signal.SIGTERM):
-        """Stop it; return its Run. A call that hangs takes longer than it may."""
-        self.process.send_signal(number)
-        output, _ = self.process.communicate(timeout=15)
+    def stopped(self, timeout=15):
+        """Stop it; return its Run. A call that hangs takes longer than *timeout*."""
+        self.process.terminate()
+        output, _ = self.process.communicate(timeout=timeout)
         return Run(self.process.returncode, "".join(self.log) + output)
 
 
@@ -435,7 +441,7 @@ def waited_once(log, server):
     ],
 )
 def test_a_followed_run_waits_for_a_server_that_is_down_and_loses_nothing(
-    server, how, follow, asked, redis, s3, valkey, files
+    server, how, follow, asked, redis, s3, valkey, files, scrapy
 ):
     failing = {"registry": redis, "store": s3, "feed": asked}[server]
     run = follow()
@@ -445,8 +451,14 @@ def test_a_followed_run_waits_for_a_server_that_is_down_and_loses_nothing(
     for minute in (10, 15, 20):
         run.due(minute)
         time.sleep(1.5)  # more than MISO_MIN_INTERVAL: one that is not in the run's way is asked
+    if server == "registry":  # REGISTRY_CLAIM_TTL has passed: nobody knows of a run
+        assert not valkey.client.keys("*:run:*")
     failing.turn("pass")
     run.read_until(f"The {server} works again", "_120500.json: ", "_122000.json: ")
+    if server == "registry":
+        status = scrapy("status", "--json", env={"LD_PRELOAD": ""})
+        (alive,) = json.loads(status.stdout)["runs"]
+        assert alive["process"] == run.process.pid
     done = run.stopped()
     assert done.status == 0, done.log
     waited_once(done.log, server)
@@ -486,6 +498,28 @@ def test_a_followed_run_is_stopped_at_once_in_an_outage(
 
 
 @faketime
+@pytest.mark.parametrize(
+    ("server", "question"),
+    [("registry", rb"EVALSHA"), ("store", rb"^PUT \S+\.json\.gz"), ("feed", rb"^GET ")],
+)
+def test_a_followed_run_is_stopped_before_it_knows_that_a_server_hangs(
+    server, question, follow, asked, redis, s3, valkey, files
+):
+    failing = {"registry": redis, "store": s3, "feed": asked}[server]
+    run = follow()
+    hangs = threading.Event()
+    failing.when(question, 1, lambda: [failing.turn("hang"), hangs.set()])
+    run.due(5)
+    assert hangs.wait(30)
+    done = run.stopped(timeout=4)  # each would have been waited for longer
+    assert done.status == 0, done.log
+    assert "Traceback" not in done.log, done.log
+    assert "] ERROR: " not in done.log, done.log
+    failing.turn("pass")
+    Witness(files(), valkey.client).stored_means_safe()
+
+
+@faketime
 @pytest.mark.parametrize("server", ["registry", "store"])
 def test_a_followed_run_can_be_started_while_a_server_is_down(
     server, follow, redis, s3, valkey, files
@@ -516,6 +550,34 @@ def test_a_followed_run_sends_what_a_broker_that_was_down_did_not_take(
     after = Witness(files(), valkey.client, broker.messages())
     after.all_promises()
     assert len(after.contents) == 5
+
+
+@faketime
+def test_a_followed_run_that_loses_the_registry_with_a_message_on_its_way_sends_it_once(
+    follow, redis, broker, valkey, files
+):
+    run = follow()
+    broker.when(PRODUCE, 1, lambda: redis.turn("refuse"))
+    run.due(5)
+    run.read_until("Waiting for the registry: ")
+    redis.turn("pass")
+    run.read_until(STORED.format(NOON + timedelta(minutes=5)))
+    assert not valkey.client.keys("*:outbox")
+    assert run.stopped().status == 0
+    assert len(broker.messages()) == 3
+
+
+@faketime
+def test_a_followed_run_keeps_what_is_invalid_when_the_store_is_back(follow, feed, s3, bucket):
+    run = follow()
+    feed.serve('{"RefId": 1}')
+    s3.turn("refuse")
+    run.due(5)
+    run.read_until("Waiting for the store: ")
+    s3.turn("pass")
+    run.read_until("kept the body of realtime_total_load_20251205_120500.json")
+    assert run.stopped().status == 0
+    assert [name for name in files_in(bucket.client, bucket.name) if "quarantine" in name]
 
 
 @faketime
