@@ -21,9 +21,6 @@ PAGES = pages()
 ELSEWHERE = {
     "scrapyd-deploy": "test_a_deploy_leaves_the_clone_clean",
     "curl http://localhost:6800/schedule.json": "test_the_job_of_the_page_files_its_range",
-    "scrapy crawl miso_rtload -a follow=1": (
-        "test_without_an_end_a_run_follows_until_it_is_told_to_stop"
-    ),
     "shub deploy": "test_a_deploy_finds_the_spiders",
     "python3 -m venv /opt/miso-scrapy": "test_it_collects_and_reads_the_archive_from_any_directory",
     "/opt/miso-scrapy/bin/pip": "test_it_collects_and_reads_the_archive_from_any_directory",
