@@ -112,7 +112,7 @@ def test_a_day_with_outages_a_kill_and_a_clock_that_jumps_costs_no_value(
         disk.leave()
         witness = Witness(files_below(archive.root), valkey.client)
 
-    # Scrapy gives its connections a second to close, which is a millisecond here, and then logs an error.
+    # Scrapy gives its connections a second to close, a millisecond here, and then logs an error.
     log = log[: log.rindex("Spider closed")]
     assert "Traceback" not in log, log
     assert "] ERROR: " not in log, log
