@@ -276,8 +276,7 @@ def test_a_snapshot_without_rows_is_not_its_intervals_own(tmp_path, scrapy):
     assert (day["empty_snapshots"], day["longest_silence_minutes"]) == (12, 0)
     assert scrapy("report", "-o", "report.html", *args).returncode == 0
     page = (tmp_path / "report.html").read_text()
-    state = page.partition('"state":["')[2].partition('"')[0]
-    assert (state.count("c"), state.count("h"), state[120:132]) == (276, 12, "h" * 12)
+    assert "12 were healed by later snapshots" in page
     assert "12 snapshots without rows" in scrapy("audit", *args).stdout
 
 

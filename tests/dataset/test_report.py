@@ -294,7 +294,7 @@ def test_the_first_sentence_says_what_is_missing(page, archive):
     assert source.startswith("31 Oct 2025 to 3 Nov 2025 (4 market days, EST) · archive ")
     assert str(archive) in source
     assert re.search(rf"made \d+ \w+ \d+, \d\d:\d\d EST by miso_scrapy {__version__}$", source)
-    assert page.title() == "Simulated: MISO real-time total load, 31 Oct 2025 to 3 Nov 2025"
+    assert page.title() == ("MISO real-time total load, 31 Oct 2025 to 3 Nov 2025 (simulated)")
 
 
 @in_chromium
@@ -303,7 +303,7 @@ def test_the_first_screen_has_the_verdict_and_the_load(request, on):
     page = request.getfixturevalue(on)
     page.evaluate("window.scrollTo(0, 0)")
     height = page.viewport_size["height"]
-    for seen in (".simulated", "#verdict", "#today", "#load", "#difference"):
+    for seen in (".not-real", "#verdict", "#today", "#load", "#difference"):
         box = page.locator(seen).bounding_box()
         assert box["y"] >= 0, seen
         assert box["y"] + box["height"] <= height, seen
@@ -318,7 +318,7 @@ def test_the_first_screen_has_the_verdict_and_the_load(request, on):
 @in_chromium
 def test_simulated_data_are_marked_wherever_the_page_is_scrolled_to(page):
     page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
-    banner = page.locator(".simulated")
+    banner = page.locator(".not-real")
     assert banner.text_content() == "Simulated data. They are not MISO's."
     box = banner.bounding_box()
     assert (box["y"], box["width"]) == (0, page.evaluate("document.documentElement.clientWidth"))
@@ -635,7 +635,7 @@ def test_the_charts_follow_the_colour_scheme_and_are_printed_in_light(page):
     page.wait_for_function(changed, arg=dark[0])
     paper = page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--paper')")
     assert paper.strip() == "#fbfbf9"
-    assert page.locator(".simulated").is_visible()
+    assert page.locator(".not-real").is_visible()
     assert page.locator("#audit").is_visible()
     for unseen in ("[data-length=day]", "[data-save=load]", "#load-data"):
         assert not page.locator(unseen).is_visible(), unseen

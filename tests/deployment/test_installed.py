@@ -163,7 +163,7 @@ def test_it_collects_and_reads_the_archive_from_any_directory(miso_scrapy, feed,
     # The page's template is in the wheel, too.
     reported = miso_scrapy("report", "-o", tmp_path / "report.html", *DAY)
     assert reported.returncode == 0, reported.stderr
-    assert "2025-12-05" in (tmp_path / "report.html").read_text()
+    assert "5 Dec 2025" in (tmp_path / "report.html").read_text()
 
 
 def test_another_project_has_no_influence(miso_scrapy, tmp_path):
