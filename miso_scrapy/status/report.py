@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from scrapy.settings import BaseSettings
 
 from miso_scrapy.archive.identity import Kind
+from miso_scrapy.cli.program import program
 from miso_scrapy.connections.binding import wrong_archive
 from miso_scrapy.connections.open import open_store, read_registry
 from miso_scrapy.feed.ref_id import iso_utc
@@ -140,14 +141,14 @@ def _problems(found: Status, stale_after: timedelta) -> Iterator[Problem]:
             if late := not just_started:
                 yield Problem(
                     Line.LAST,
-                    f"no snapshot was filed in the last {LOOK_BACK.days} days; run scrapy doctor, then "
-                    "scrapy crawl miso_rtload",
+                    f"no snapshot was filed in the last {LOOK_BACK.days} days; run {program()} doctor, "
+                    f"then {program()} crawl miso_rtload",
                     "nothing-has-been-collected-for-15-minutes",
                 )
         elif late := now - archive.last.interval > stale_after:
             yield Problem(
                 Line.LAST,
-                f"{last_snapshot(archive, now)}; run scrapy doctor, which finds out why",
+                f"{last_snapshot(archive, now)}; run {program()} doctor, which finds out why",
                 "nothing-has-been-collected-for-15-minutes",
             )
         elif archive.last.interval - now > _AHEAD:
@@ -162,8 +163,8 @@ def _problems(found: Status, stale_after: timedelta) -> Iterator[Problem]:
             yield Problem(
                 Line.HEALING,
                 f"{count(archive.today.values_missing, 'value')} of today will be lost at midnight EST, "
-                f"{iso_utc(archive.next_midnight)}, in {hours(left)}; run scrapy crawl miso_rtload "
-                "before then, which heals all of them",
+                f"{iso_utc(archive.next_midnight)}, in {hours(left)}; run {program()} crawl "
+                "miso_rtload before then, which heals all of them",
                 "values-of-today-will-be-lost-at-midnight-est",
             )
         if archive.last_was_quarantined:
