@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from scrapy.settings import BaseSettings
 
+from miso_scrapy.archive.document import ROOT
 from miso_scrapy.archive.identity import Kind
 from miso_scrapy.cli.program import program
 from miso_scrapy.connections.binding import wrong_archive
-from miso_scrapy.connections.open import open_store, read_registry
+from miso_scrapy.connections.open import make_store, read_registry
 from miso_scrapy.feed.ref_id import iso_utc
 from miso_scrapy.options import Options
 from miso_scrapy.status.archive import LOOK_BACK, ArchiveStatus, archive_status, nothing
@@ -60,6 +61,8 @@ class Status:
     """What is known at *now*."""
 
     now: datetime
+    where: str = ""
+    """The location of the archive."""
     archive: ArchiveStatus | None = None
     """None if the store cannot be read."""
     registry: Contents | None = None
@@ -86,9 +89,12 @@ async def status(settings: BaseSettings, options: Options, now: datetime) -> Sta
 
     def read_archive() -> ArchiveStatus:
         nonlocal store
+        configured = make_store(settings, options)
+        found.where = configured.locate(ROOT)
         if not options.s3_bucket and not options.data_dir.exists():
             return nothing(now)
-        store = open_store(settings, options, to_write=False)
+        configured.check(to_write=False)
+        store = configured
         return archive_status(store, now)
 
     async def read_contents() -> tuple[Contents, str] | None:
@@ -141,8 +147,8 @@ def _problems(found: Status, stale_after: timedelta) -> Iterator[Problem]:
             if late := not just_started:
                 yield Problem(
                     Line.LAST,
-                    f"no snapshot was filed in the last {LOOK_BACK.days} days; run {program()} doctor, "
-                    f"then {program()} crawl miso_rtload",
+                    f"no snapshot was filed in {found.where} in the last {LOOK_BACK.days} days; run "
+                    f"{program()} doctor, then {program()} crawl miso_rtload",
                     "nothing-has-been-collected-for-15-minutes",
                 )
         elif late := now - archive.last.interval > stale_after:
