@@ -2,7 +2,7 @@
 # docker run --read-only --tmpfs /tmp -v miso:/data miso-scrapy             follows the feed
 # docker run --read-only --tmpfs /tmp -v miso:/data miso-scrapy audit       runs another command
 #
-# Written to are /data, the archive and its embedded registry, and /tmp. Nothing else.
+# It writes only to /data, which has the archive and its embedded registry, and to /tmp.
 
 # In production, pin the base by its digest: --build-arg BASE=python:3.13-slim@sha256:...
 ARG BASE=python:3.13-slim

@@ -118,13 +118,15 @@ class MisoRtloadSpider(ArchiveSpider):
             candidate += INTERVAL
 
     def _tell_start(self, now: datetime) -> None:
-        due = max(self.candidates.first, self._newest(now) + INTERVAL) + self.publish_delay
+        due = max(self.candidates.first, self._newest(now) + INTERVAL)
         self.logger.info(
-            "Following %s, %s, from %s: the next candidate is due at %s",
+            "Following %s, %s, from %s: %s",
             self.candidates,
             "until told to stop" if self.candidates.endless else "and no further",
             masked_url(self.api_url),
-            iso_utc(due),
+            f"the next candidate is due at {iso_utc(due + self.publish_delay)}"
+            if due <= self.candidates.last
+            else "all of them are due",
         )
 
     def _newest(self, now: datetime) -> datetime:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from scrapy.settings import BaseSettings
 
+from miso_scrapy.archive.document import ROOT
 from miso_scrapy.archive.identity import Kind
+from miso_scrapy.cli.program import program
 from miso_scrapy.connections.binding import wrong_archive
-from miso_scrapy.connections.open import open_store, read_registry
+from miso_scrapy.connections.open import make_store, read_registry
 from miso_scrapy.feed.ref_id import iso_utc
 from miso_scrapy.options import Options
 from miso_scrapy.status.archive import LOOK_BACK, ArchiveStatus, archive_status, nothing
@@ -59,6 +61,8 @@ class Status:
     """What is known at *now*."""
 
     now: datetime
+    where: str = ""
+    """The location of the archive."""
     archive: ArchiveStatus | None = None
     """None if the store cannot be read."""
     registry: Contents | None = None
@@ -85,9 +89,12 @@ async def status(settings: BaseSettings, options: Options, now: datetime) -> Sta
 
     def read_archive() -> ArchiveStatus:
         nonlocal store
+        configured = make_store(settings, options)
+        found.where = configured.locate(ROOT)
         if not options.s3_bucket and not options.data_dir.exists():
             return nothing(now)
-        store = open_store(settings, options, to_write=False)
+        configured.check(to_write=False)
+        store = configured
         return archive_status(store, now)
 
     async def read_contents() -> tuple[Contents, str] | None:
@@ -140,14 +147,14 @@ def _problems(found: Status, stale_after: timedelta) -> Iterator[Problem]:
             if late := not just_started:
                 yield Problem(
                     Line.LAST,
-                    f"no snapshot was filed in the last {LOOK_BACK.days} days; run scrapy doctor, then "
-                    "scrapy crawl miso_rtload",
+                    f"no snapshot was filed in {found.where} in the last {LOOK_BACK.days} days; run "
+                    f"{program()} doctor, then {program()} crawl miso_rtload",
                     "nothing-has-been-collected-for-15-minutes",
                 )
         elif late := now - archive.last.interval > stale_after:
             yield Problem(
                 Line.LAST,
-                f"{last_snapshot(archive, now)}; run scrapy doctor, which finds out why",
+                f"{last_snapshot(archive, now)}; run {program()} doctor, which finds out why",
                 "nothing-has-been-collected-for-15-minutes",
             )
         elif archive.last.interval - now > _AHEAD:
@@ -162,8 +169,8 @@ def _problems(found: Status, stale_after: timedelta) -> Iterator[Problem]:
             yield Problem(
                 Line.HEALING,
                 f"{count(archive.today.values_missing, 'value')} of today will be lost at midnight EST, "
-                f"{iso_utc(archive.next_midnight)}, in {hours(left)}; run scrapy crawl miso_rtload "
-                "before then, which heals all of them",
+                f"{iso_utc(archive.next_midnight)}, in {hours(left)}; run {program()} crawl "
+                "miso_rtload before then, which heals all of them",
                 "values-of-today-will-be-lost-at-midnight-est",
             )
         if archive.last_was_quarantined:

@@ -219,7 +219,9 @@ def test_an_end_can_be_given_and_one_of_the_past_ends_the_run(crawl, feed):
     feed.set(clock="2025-12-05T12:10:00+00:00", advance=5)
     run = crawl(follow=1, start="2025-12-05T12:00", end="2025-12-05T12:10")
     assert (run.status, run.outcomes) == (0, {"stored": 3}), run.log
-    assert "2025-12-05T12:00:00Z to 2025-12-05T12:10:00Z" in run.log
+    (line,) = [line for line in run.log.splitlines() if "Following " in line]
+    assert "Following 2025-12-05T12:00:00Z to 2025-12-05T12:10:00Z, and no further, " in line
+    assert line.endswith(": all of them are due")
 
 
 @faketime

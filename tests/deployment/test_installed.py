@@ -150,6 +150,10 @@ def test_errors_name_the_program(miso_scrapy):
     done = miso_scrapy("audit", "--nope", program=("python", "-m", "miso_scrapy"))
     line = "miso-scrapy audit: unknown argument --nope: see miso-scrapy audit --help\n"
     assert (done.returncode, done.stderr) == (2, line)
+    # What the status tells a person to run is there, too.
+    told = miso_scrapy("status").stdout
+    assert "run miso-scrapy doctor, then miso-scrapy crawl miso_rtload" in told
+    assert not re.search(r"(?<!-)\bscrapy (?=crawl|doctor)", told)
 
 
 def test_it_collects_and_reads_the_archive_from_any_directory(miso_scrapy, feed, archive, tmp_path):

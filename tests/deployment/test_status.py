@@ -183,6 +183,8 @@ def test_an_empty_archive_is_unhealthy_unless_a_run_has_just_begun(
     assert found["last_snapshot"] is None
     assert found["runs"] is None
     assert entries(found)[0] == "nothing-has-been-collected-for-15-minutes"
+    # A wrong MISO_DATA_DIR is seen.
+    assert f"no snapshot was filed in {archive.root}/" in found["problems"][0]["problem"]
     assert not archive.root.exists()  # nothing is made
 
     with started(tmp_path, environment, *later()) as process:

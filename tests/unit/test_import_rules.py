@@ -46,7 +46,7 @@ ALLOWED = {
     "report": DATA | {"dataset"},
     "simulator": DATA,
     # What people start.
-    "status": DATA | {"options", "registry", "connections", "dataset"},
+    "status": DATA | {"options", "registry", "connections", "dataset", "cli"},
     "doctor": RUN | {"settings", "extensions"},
     "cli": RUN | {"settings", "extensions", "dataset"},
     "commands": None,  # everything
