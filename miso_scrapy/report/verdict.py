@@ -109,7 +109,8 @@ def _gaps(gaps: Sequence[Gap], years: bool) -> str:
 
 def _today(audits: Sequence[DayAudit], still: Sequence[Gap], today: date) -> str:
     if audits[-1].day < today:
-        return "Nothing can be healed any more: these market days are over."
+        over = "Nothing can be healed any more: these market days are over."
+        return f"{over} Later days are not on this page."
     until = f"{words.on(today + timedelta(days=1))}, 00:00 EST (05:00 UTC)"
     if not still:
         return (

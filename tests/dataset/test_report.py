@@ -288,7 +288,8 @@ def test_the_first_sentence_says_what_is_missing(page, archive):
     assert red_part > 3 * max(others)
     assert len({red, ink, healed}) == 3
     assert page.locator("#today").text_content() == (
-        "Nothing can be healed any more: these market days are over."
+        "Nothing can be healed any more: these market days are over. "
+        "Later days are not on this page."
     )
     source = page.locator(".source").text_content()
     assert source.startswith("31 Oct 2025 to 3 Nov 2025 (4 market days, EST) · archive ")

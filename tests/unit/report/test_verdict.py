@@ -9,7 +9,9 @@ from miso_scrapy.feed.market_day import EST
 from miso_scrapy.report.verdict import verdict
 
 FIRST = date(2025, 11, 1)
-OVER = "Nothing can be healed any more: these market days are over."
+OVER = (
+    "Nothing can be healed any more: these market days are over. Later days are not on this page."
+)
 
 
 def est(day, clock):
