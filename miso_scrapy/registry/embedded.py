@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -50,6 +51,7 @@ class EmbeddedValkey:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._open = contextlib.ExitStack()
+        self._starting = threading.Lock()
         self._descriptor = -1
         self._link: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -111,17 +113,18 @@ class EmbeddedValkey:
 
         Raises RegistryUnavailable.
         """
-        if self._server is None or self._server.poll() is None:
-            return
-        try:
-            with (self.directory / "server.lock").open("a+") as server_lock:
-                _take(server_lock)
-                self._launch(server_lock)
-        except (OSError, RuntimeError) as error:
-            raise RegistryUnavailable(
-                f"the embedded registry in {self.directory} does not start: {error}; "
-                f"see {self.directory / _LOG}, or set REDIS_URL to a server"
-            ) from error
+        with self._starting:  # two servers would write the same data
+            if self._server is None or self._server.poll() is None:
+                return
+            try:
+                with (self.directory / "server.lock").open("a+") as server_lock:
+                    _take(server_lock)
+                    self._launch(server_lock)
+            except (OSError, RuntimeError) as error:
+                raise RegistryUnavailable(
+                    f"the embedded registry in {self.directory} does not start: {error}; "
+                    f"see {self.directory / _LOG}, or set REDIS_URL to a server"
+                ) from error
 
     def stop(self) -> None:
         """Stop the server, with its data on disk, and release the directory for the next run."""

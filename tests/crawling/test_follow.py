@@ -15,14 +15,8 @@ from miso_scrapy.feed.candidate import floor_to_interval
 from miso_scrapy.feed.shape import normalise
 from tests.support.archive_reader import Archive
 from tests.support.crawl import Run, read_until, started
-from tests.support.fast_clock import (
-    FastClock,
-    FastValkey,
-    PublishedFeed,
-    SteppedClock,
-    faketime,
-    libfaketime,
-)
+from tests.support.faketime import faketime, libfaketime
+from tests.support.fast_clock import FastClock, FastValkey, PublishedFeed, SteppedClock
 from tests.support.project import SCRAPY
 
 

@@ -10,7 +10,8 @@ import orjson
 from miso_scrapy.feed.shape import normalise
 from tests.support.archive_reader import Witness, files_below
 from tests.support.crawl import started
-from tests.support.fast_clock import FastClock, FastValkey, PublishedFeed, faketime
+from tests.support.faketime import faketime
+from tests.support.fast_clock import FastClock, FastValkey, PublishedFeed
 from tests.support.tcp_proxy import Proxy
 
 MIDNIGHT = datetime(2025, 12, 5, 5, tzinfo=UTC)  # of the market day, in EST

@@ -15,7 +15,8 @@ import pytest
 
 from tests.support.archive_reader import Witness, files_below, files_in
 from tests.support.crawl import Run, started
-from tests.support.fast_clock import SteppedClock, faketime
+from tests.support.faketime import faketime
+from tests.support.fast_clock import SteppedClock
 from tests.support.servers import embedded_servers
 from tests.support.tcp_proxy import ProxiedKafka, Proxy
 

