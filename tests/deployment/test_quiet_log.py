@@ -124,8 +124,8 @@ class Broken:
     def from_crawler(cls, crawler):
         warnings.warn("a library's warning")
         logging.getLogger("scrapy.core.engine").error("an error of Scrapy's")
-        logging.getLogger("some.library").warning("a library's own warning")
-        logging.getLogger("some.library").info("a library's information")
+        logging.getLogger("somebody.package").warning("a library's own warning")
+        logging.getLogger("somebody.package").info("a library's information")
         raise NotConfigured("an extension is missing something")
 """
 
@@ -139,7 +139,7 @@ def test_warnings_and_errors_of_scrapy_and_of_libraries_stay(crawl, feed, tmp_pa
     assert "[scrapy.core.engine] ERROR: an error of Scrapy's" in run.log
     assert "[py.warnings] WARNING: " in run.log
     assert "a library's warning" in run.log
-    assert "[some.library] WARNING: a library's own warning" in run.log
+    assert "[somebody.package] WARNING: a library's own warning" in run.log
 
 
 def test_the_figures_of_the_summary_are_fields_in_json(crawl, feed):
