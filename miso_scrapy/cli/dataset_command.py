@@ -17,8 +17,10 @@ from miso_scrapy.archive.document import ROOT
 from miso_scrapy.archive.identity import Kind, archive_kind
 from miso_scrapy.cli.usage import StrictUsage, say, usage_error
 from miso_scrapy.connections.open import open_store
-from miso_scrapy.dataset.days import DayFiles, DayRange, days
+from miso_scrapy.dataset.audit import DayFacts, facts
+from miso_scrapy.dataset.days import DayFiles, DayRange, days, with_empty_days
 from miso_scrapy.dataset.faults import Faults, WrongTables
+from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.workers import ClusterUnavailable, workers
 from miso_scrapy.feed.market_day import market_day
 from miso_scrapy.logs.terminal import bar_size
@@ -139,6 +141,30 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
         with workers(len(update.todo), dask) as spread:
             results = list(progress(update.run(spread), len(update.todo)))
         return tables, update.manifest, results
+
+    def from_tables(
+        self,
+        store: Store,
+        found: list[DayFiles],
+        wanted: DayRange,
+        target: Location,
+        dask: str | None,
+    ) -> tuple[ExportedTables, list[DayFacts], list[Faults]]:
+        """Bring the tables at *target* up to date, and return them with what they say of *wanted*.
+
+        That is the facts of each day, those without files included, and the faults. Both are empty if
+        there is no day. Raises StoreUnavailable and WrongTables.
+        """
+        tables, manifest, _ = self.export(store, found, target, "--tables", dask)
+        entries = manifest.within(wanted)
+        if not entries:
+            return tables, [], []
+        today = market_day(datetime.now(UTC))
+        known = [
+            entries[files.day].facts if files.day in entries else facts(MarketDay(files.day))
+            for files in with_empty_days(list(map(DayFiles, entries)), wanted, today)
+        ]
+        return tables, known, [entry.faults for entry in entries.values()]
 
     def _wanted(self, opts: argparse.Namespace, today: date) -> DayRange:
         needs = list(self.needs)

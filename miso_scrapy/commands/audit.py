@@ -22,7 +22,6 @@ from miso_scrapy.dataset.audit import (
 )
 from miso_scrapy.dataset.days import DayFiles, DayRange, with_empty_days
 from miso_scrapy.dataset.faults import Faults
-from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.read import read
 from miso_scrapy.dataset.workers import workers
 from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY, market_day
@@ -52,17 +51,10 @@ class Command(DatasetCommand):
         """Audit the days, including those without files."""
         now = datetime.now(UTC)
         if location := self.tables(opts):
-            _, manifest, _ = self.export(store, found, location, "--tables", opts.dask)
-            entries = manifest.within(wanted)
-            if not entries:
+            _, known, faults = self.from_tables(store, found, wanted, location, opts.dask)
+            if not known:
                 self.fail_without_snapshots(store, wanted)
                 return
-            every = with_empty_days(list(map(DayFiles, entries)), wanted, market_day(now))
-            known = [
-                entries[files.day].facts if files.day in entries else facts(MarketDay(files.day))
-                for files in every
-            ]
-            faults = [entry.faults for entry in entries.values()]
         else:
             every = with_empty_days(found, wanted, market_day(now))
             with workers(len(found), opts.dask) as spread:

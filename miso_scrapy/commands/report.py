@@ -14,7 +14,6 @@ from miso_scrapy.cli.dataset_command import DatasetCommand, progress
 from miso_scrapy.dataset.audit import DayFacts, audit, facts, within
 from miso_scrapy.dataset.days import DayFiles, DayRange, with_empty_days
 from miso_scrapy.dataset.faults import Faults
-from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.read import read
 from miso_scrapy.dataset.workers import workers
 from miso_scrapy.feed.market_day import market_day
@@ -58,18 +57,11 @@ class Command(DatasetCommand):
         now = datetime.now(UTC)
         path = Path(opts.output).absolute()
         if location := self.tables(opts):
-            tables, manifest, _ = self.export(store, found, location, "--tables", opts.dask)
-            entries = manifest.within(wanted)
-            if not entries:
+            tables, known, faults = self.from_tables(store, found, wanted, location, opts.dask)
+            if not known:
                 self.fail_without_snapshots(store, wanted)
                 return
-            every = with_empty_days(list(map(DayFiles, entries)), wanted, market_day(now))
-            known = [
-                entries[files.day].facts if files.day in entries else facts(MarketDay(files.day))
-                for files in every
-            ]
-            days = tables.values([files.day for files in every])
-            faults = [entry.faults for entry in entries.values()]
+            days = tables.values([each.day for each in known])
         else:
             every = with_empty_days(found, wanted, market_day(now))
             with workers(len(found), opts.dask) as spread:
