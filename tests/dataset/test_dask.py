@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from distributed import Client
 
 from miso_scrapy.dataset.tables import TABLES
 from miso_scrapy.store.s3 import S3Store
@@ -80,6 +81,11 @@ class Cluster:
             "--local-directory", str(self.directory),
         )  # fmt: skip
 
+    def wait_for_workers(self, count):
+        """Return when *count* workers have registered with the scheduler."""
+        with Client(self.address) as client:
+            client.wait_for_workers(count, timeout=120)
+
     def stop(self):
         for process in reversed(self.processes):  # the workers, while they have a scheduler
             process.terminate()
@@ -139,6 +145,7 @@ def test_a_cluster_of_two_processes_gives_the_same_bytes(tmp_path, scrapy, clust
     wrong = samples.put(root, samples.est("2026-06-03", "12:00"), b"no gzip")
     cluster.add_worker()
     cluster.add_worker()
+    cluster.wait_for_workers(2)  # a command that has to wait for them says so
     done = scrapy("export", "-o", "dask", "--dask", cluster.address)
     alone = scrapy("export", "-o", "local")
     # A file that a worker cannot read is named here, as if it was read here.
