@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 from miso_scrapy.dataset.days import DayRange
 from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.feed.candidate import INTERVAL
-from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY
+from miso_scrapy.feed.market_day import INTERVALS_A_DAY, midnight
 from miso_scrapy.feed.ref_id import iso_utc
 
 
@@ -141,15 +141,11 @@ def facts(day: MarketDay) -> DayFacts:
     )
 
 
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), EST)
-
-
 def _bits(day: date, times: Iterable[datetime]) -> int:
     """Return a bit for each interval of *day* that is in *times*."""
-    midnight, bits = _midnight(day), 0
+    start, bits = midnight(day), 0
     for at in times:
-        number, rest = divmod(at - midnight, INTERVAL)
+        number, rest = divmod(at - start, INTERVAL)
         if not rest and 0 <= number < INTERVALS_A_DAY:
             bits |= 1 << number
     return bits
@@ -157,9 +153,9 @@ def _bits(day: date, times: Iterable[datetime]) -> int:
 
 def audit(known: DayFacts, now: datetime) -> DayAudit:
     """Return the counts of a market day. Intervals that are not due yet at *now* are not missing."""
-    midnight = _midnight(known.day)
-    due = min(max((now - midnight) // INTERVAL, 0), INTERVALS_A_DAY)
-    grid = [midnight + number * INTERVAL for number in range(INTERVALS_A_DAY)]
+    start = midnight(known.day)
+    due = min(max((now - start) // INTERVAL, 0), INTERVALS_A_DAY)
+    grid = [start + number * INTERVAL for number in range(INTERVALS_A_DAY)]
     own = [at for number, at in enumerate(grid) if known.own >> number & 1]
     missing = [at for number, at in enumerate(grid[:due]) if not known.known >> number & 1]
     return DayAudit(
@@ -174,9 +170,9 @@ def audit(known: DayFacts, now: datetime) -> DayAudit:
         dropped_rows=known.dropped_rows,
         filed_under_another_day=known.filed_under_another_day,
         empty_snapshots=known.empty_snapshots,
-        longest_silence=_longest_silence(own, midnight, midnight + due * INTERVAL),
+        longest_silence=_longest_silence(own, start, start + due * INTERVAL),
         own=(own[0], own[-1]) if own else None,
-        due=midnight + due * INTERVAL,
+        due=start + due * INTERVAL,
         newest=known.newest,
     )
 

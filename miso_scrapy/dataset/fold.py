@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
-from miso_scrapy.feed.market_day import EST
+from miso_scrapy.feed.market_day import midnight
 from miso_scrapy.feed.rows import RowReader, Unused
 
 
@@ -119,15 +119,15 @@ class SnapshotReader:
 def fold(day: date, snapshots: Iterable[Published], files: Iterable[FiledFile] = ()) -> MarketDay:
     """Return the market day *day*, folded from its *snapshots*, which may be in any order."""
     ordered = sorted(snapshots, key=_order)
-    midnight = datetime.combine(day, time(), EST).astimezone(UTC)
+    begin = midnight(day).astimezone(UTC)
     load = [(each.at, each.collected_at, each.load) for each in ordered]
-    vintages = _vintages(midnight, load)
+    vintages = _vintages(begin, load)
     return MarketDay(
         day,
-        load_values(vintages, _last_published(midnight, load)),
+        load_values(vintages, _last_published(begin, load)),
         vintages,
-        _vintages(midnight, ((each.at, each.collected_at, each.forecast) for each in ordered)),
-        _vintages(midnight, ((each.at, each.collected_at, each.cleared) for each in ordered)),
+        _vintages(begin, ((each.at, each.collected_at, each.forecast) for each in ordered)),
+        _vintages(begin, ((each.at, each.collected_at, each.cleared) for each in ordered)),
         list(files),
     )
 
@@ -184,19 +184,17 @@ _Array = tuple[datetime, datetime | None, dict[int, float]]
 """The interval of a snapshot, when it was collected, and the MW of one of its arrays by minute."""
 
 
-def _vintages(midnight: datetime, ordered: Iterable[_Array]) -> list[Vintage]:
+def _vintages(begin: datetime, ordered: Iterable[_Array]) -> list[Vintage]:
     """Return each change of a value, in the order of the values' times."""
     changes: dict[int, list[Vintage]] = {}
     before: dict[int, float] = {}
     for at, collected, values in ordered:
-        if values == before:
+        if values is before:
             continue
-        for minute, mw in values.items():
-            if before.get(minute) == mw:
-                continue
+        for minute, mw in _new(values, before):
             known = changes.get(minute)
             if known is None:
-                start = midnight + timedelta(minutes=minute)
+                start = begin + timedelta(minutes=minute)
                 changes[minute] = [Vintage(start, mw, at, collected)]
             elif known[-1].mw != mw:
                 known.append(Vintage(known[0].start, mw, at, collected))
@@ -204,7 +202,18 @@ def _vintages(midnight: datetime, ordered: Iterable[_Array]) -> list[Vintage]:
     return [vintage for _, known in sorted(changes.items()) for vintage in known]
 
 
-def _last_published(midnight: datetime, ordered: Iterable[_Array]) -> dict[datetime, datetime]:
+def _new(values: dict[int, float], before: dict[int, float]) -> list[tuple[int, float]]:
+    """Return the items of *values* that are not in *before*."""
+    if before.items() <= values.items():
+        # Most snapshots add a value to those of the previous one, at the end: the others, a hundred
+        # times as many, are only compared, in C.
+        last = list(islice(reversed(values.items()), len(values) - len(before)))
+        if not any(minute in before for minute, _ in last):
+            return last
+    return [(minute, mw) for minute, mw in values.items() if before.get(minute) != mw]
+
+
+def _last_published(begin: datetime, ordered: Iterable[_Array]) -> dict[datetime, datetime]:
     """Return the interval of the last snapshot that has a value, by the value's interval."""
     last: dict[int, datetime] = {}
     before: dict[int, float] = {}
@@ -214,4 +223,4 @@ def _last_published(midnight: datetime, ordered: Iterable[_Array]) -> dict[datet
             last |= dict.fromkeys(before, before_at)
         before, before_at = values, at
     last |= dict.fromkeys(before, before_at)
-    return {midnight + timedelta(minutes=minute): at for minute, at in last.items()}
+    return {begin + timedelta(minutes=minute): at for minute, at in last.items()}

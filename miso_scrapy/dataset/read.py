@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
-
-from miso_scrapy.archive.document import UnreadableDocument, unpack
+from miso_scrapy.archive.document import UnreadableDocument
 from miso_scrapy.dataset.days import DayFiles
+from miso_scrapy.dataset.documents import DocumentReader
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.fold import FiledFile, MarketDay, Published, SnapshotReader, fold
 from miso_scrapy.feed.candidate import candidate_of
 from miso_scrapy.feed.coverage import covers
-from miso_scrapy.feed.market_day import market_day
+from miso_scrapy.feed.market_day import midnight
 from miso_scrapy.feed.ref_id import parse_ref_id
 from miso_scrapy.feed.rows import Unused
 from miso_scrapy.store import Store, StoreUnavailable
@@ -43,38 +42,41 @@ def read(store: Store, files: DayFiles, as_of: datetime | None = None) -> DayRea
     Each file is reported for one day: that of its snapshot, or of its candidate if it is not used.
     """
     done = DayRead(MarketDay(files.day))
-    snapshots, filed, reader = [], [], SnapshotReader()
+    snapshots, filed = [], []
+    documents, reader = DocumentReader(), SnapshotReader()
     keys = files.keys
+    start = midnight(files.day).astimezone(UTC)
+    end = start + timedelta(1)
     for key, body in zip(keys, store.get_all(keys), strict=True):
+        candidate = candidate_of(key.rpartition("/")[2].removesuffix(".gz"))
         if body is None or isinstance(body, StoreUnavailable):
             done.complete = False
         try:
-            snapshot = _snapshot(reader, body)
+            snapshot = _snapshot(documents, reader, body)
         except UnreadableDocument as error:
-            candidate = _candidate(key)
-            if market_day(candidate) == files.day and (as_of is None or candidate <= as_of):
+            if start <= candidate < end and (as_of is None or candidate <= as_of):
                 filed.append(_unreadable(key, candidate, str(error)))
                 done.faults.add_unreadable(store.locate(key), error.kind, str(error))
             continue
         if as_of is not None and (snapshot.collected_at or snapshot.at) > as_of:
             continue
-        candidate, day = _candidate(key), market_day(snapshot.at)
         if covers(snapshot.at, candidate):
-            if day == files.day:
+            if start <= snapshot.at < end:
                 snapshots.append(snapshot)
-                filed.append(_filed(key, snapshot))
+                filed.append(_filed(key, candidate, snapshot))
                 if snapshot.unused:
                     done.faults.add_rows(store.locate(key), snapshot.unused)
-        elif market_day(candidate) == files.day:
-            filed.append(_filed(key, snapshot)._replace(filed_under_another_day=True))
+        elif start <= candidate < end:
+            another = _filed(key, candidate, snapshot)._replace(filed_under_another_day=True)
+            filed.append(another)
     done.market_day = fold(files.day, snapshots, filed)
     return done
 
 
-def _filed(key: str, snapshot: Published) -> FiledFile:
+def _filed(key: str, candidate: datetime, snapshot: Published) -> FiledFile:
     return FiledFile(
         key,
-        _candidate(key),
+        candidate,
         snapshot.at,
         snapshot.collected_at,
         rows=len(snapshot.load) + len(snapshot.forecast) + len(snapshot.cleared),
@@ -97,24 +99,19 @@ def _reasons(unused: tuple[Unused, ...]) -> list[str]:
     return [f"{what}, such as {row}" for what, row in rows.items()]
 
 
-def _snapshot(reader: SnapshotReader, body: bytes | StoreUnavailable | None) -> Published:
+def _snapshot(
+    documents: DocumentReader, reader: SnapshotReader, body: bytes | StoreUnavailable | None
+) -> Published:
     if body is None:  # removed since, or a worker on another machine does not see it
         raise UnreadableDocument("it was listed, and is not there")
     if isinstance(body, StoreUnavailable):
         raise UnreadableDocument(str(body), "the store cannot read it")
-    # orjson is three times faster than json. Do not use it for fingerprints: it reads integers beyond
-    # 64 bits as floats.
-    document = unpack(body, loads=orjson.loads)
-    data, metadata = document["data"], document["collection_metadata"]
+    data, metadata = documents.read(body)
     try:
         at = parse_ref_id(data["RefId"])
     except ValueError as error:
         raise UnreadableDocument(str(error), "its RefId must name an interval") from None
     return reader.read(at, _time(metadata.get("collected_at")), data)
-
-
-def _candidate(key: str) -> datetime:
-    return candidate_of(key.rpartition("/")[2].removesuffix(".gz"))
 
 
 def _time(text: Any) -> datetime | None:

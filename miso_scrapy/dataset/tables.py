@@ -167,6 +167,15 @@ class _Times(dict[int | None, datetime | None]):
         return time
 
 
+class _Microseconds(dict[datetime | None, int]):
+    """The microseconds since 1970 of times: the inverse of _Times."""
+
+    def __missing__(self, time: datetime | None) -> int:
+        assert time is not None
+        microseconds = self[time] = (time - _EPOCH) // _MICROSECOND
+        return microseconds
+
+
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """Return *values*, in which None is allowed, as an Arrow array that is made from buffers.
 
@@ -184,7 +193,7 @@ def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         buffers = [there, pa.py_buffer(ends), pa.py_buffer(b"".join(texts))]
         return pa.Array.from_buffers(kind, size, buffers)
     if kind == TIME:
-        values = [0 if value is None else (value - _EPOCH) // _MICROSECOND for value in values]
+        values = list(map(_Microseconds({None: 0}).__getitem__, values))
     return pa.Array.from_buffers(kind, size, [there, pa.py_buffer(array(_CODES[kind], values))])
 
 

@@ -20,4 +20,4 @@ def covers(interval: datetime, candidate: datetime) -> bool:
     It does when both fall on the same market day (a snapshot holds its whole market day so far),
     or are at most 15 minutes apart.
     """
-    return market_day(interval) == market_day(candidate) or abs(interval - candidate) <= TOLERANCE
+    return abs(interval - candidate) <= TOLERANCE or market_day(interval) == market_day(candidate)

@@ -6,7 +6,7 @@ MISO's market runs on Eastern Standard Time all year round: UTC-5, never dayligh
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, time, timedelta, timezone
 
 EST = timezone(timedelta(hours=-5), "EST")
 INTERVALS_A_DAY = 288
@@ -15,3 +15,8 @@ INTERVALS_A_DAY = 288
 def market_day(instant: datetime) -> date:
     """Return the EST date that *instant*, an aware datetime, falls on."""
     return instant.astimezone(EST).date()
+
+
+def midnight(day: date) -> datetime:
+    """Return 00:00 EST, with which the market day *day* begins."""
+    return datetime.combine(day, time(), EST)

@@ -20,14 +20,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
 from itertools import accumulate
 from random import Random
 from typing import Any
 
 from miso_scrapy.feed.candidate import INTERVAL, floor_to_interval
-from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY, market_day
+from miso_scrapy.feed.market_day import INTERVALS_A_DAY, market_day, midnight
 from miso_scrapy.feed.ref_id import iso_utc, live_ref_id
 from miso_scrapy.feed.shape import ARRAYS, SIMULATED
 
@@ -142,7 +142,7 @@ def snapshot(seed: int, instant: datetime, *, documented: bool = False) -> dict[
     interval = floor_to_interval(instant)
     market = market_day(interval)
     day = day_of(seed, market)
-    last = (interval - datetime.combine(market, time(), EST)) // INTERVAL
+    last = (interval - midnight(market)) // INTERVAL
     label = _documented_label if documented else _live_label
     rows: dict[str, list[dict[str, Any]]] = {
         "ClearedMW": [_row("ClearedMW", label, hour, day.cleared_mw[hour]) for hour in range(24)],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, timedelta
 from pathlib import Path
 
 import orjson
@@ -10,7 +10,7 @@ import orjson
 from miso_scrapy.archive.document import collection_metadata, key_of, pack
 from miso_scrapy.archive.identity import Kind, identify, wrong_kind
 from miso_scrapy.feed.candidate import INTERVAL, identifier
-from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY
+from miso_scrapy.feed.market_day import INTERVALS_A_DAY, midnight
 from miso_scrapy.feed.shape import normalise, source_ref_id
 from miso_scrapy.simulator.load import answer
 from miso_scrapy.simulator.server import PATH
@@ -35,9 +35,9 @@ def write_day(root: Path, seed: int, day: date) -> int:
 
     Raises FileExistsError if a file exists already, because it may hold a real snapshot.
     """
-    midnight = datetime.combine(day, time(), EST).astimezone(UTC)
+    start = midnight(day).astimezone(UTC)
     for number in range(INTERVALS_A_DAY):
-        candidate = midnight + number * INTERVAL
+        candidate = start + number * INTERVAL
         payload = answer(seed, candidate)
         metadata = collection_metadata(
             candidate=candidate,

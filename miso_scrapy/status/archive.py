@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from miso_scrapy.archive import quarantine
 from miso_scrapy.archive.identity import Identity, read_identity
@@ -13,7 +13,7 @@ from miso_scrapy.dataset.days import DayRange, days
 from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.read import read
 from miso_scrapy.feed.candidate import INTERVAL
-from miso_scrapy.feed.market_day import EST, market_day
+from miso_scrapy.feed.market_day import market_day, midnight
 from miso_scrapy.store import Store
 
 _DAY = timedelta(days=1)
@@ -47,12 +47,12 @@ class ArchiveStatus:
     @property
     def due(self) -> int:
         """The number of today's intervals that have ended."""
-        return (self.today.due - _midnight(self.today.day)) // INTERVAL
+        return (self.today.due - midnight(self.today.day)) // INTERVAL
 
     @property
     def next_midnight(self) -> datetime:
         """The end of today's market day, UTC."""
-        return _midnight(self.today.day + _DAY).astimezone(UTC)
+        return midnight(self.today.day + _DAY).astimezone(UTC)
 
     @property
     def snapshots_lost(self) -> int:
@@ -62,7 +62,7 @@ class ArchiveStatus:
         """
         if self.today.newest is None:
             return 0
-        published = (self.today.newest - _midnight(self.today.day)) // INTERVAL + 1
+        published = (self.today.newest - midnight(self.today.day)) // INTERVAL + 1
         return max(published - self.today.snapshots, 0)
 
 
@@ -87,10 +87,6 @@ def nothing(now: datetime) -> ArchiveStatus:
     """Return the status at *now* of an archive that is not there yet."""
     today = facts(MarketDay(market_day(now)))
     return ArchiveStatus(None, audit(today, now), None, 0, last_was_quarantined=False)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), EST)
 
 
 def _read(store: Store, day: date) -> MarketDay:
