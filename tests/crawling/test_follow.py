@@ -18,6 +18,7 @@ from tests.support.crawl import Run, read_until, started
 from tests.support.faketime import faketime, libfaketime
 from tests.support.fast_clock import FastClock, FastValkey, PublishedFeed, SteppedClock
 from tests.support.project import SCRAPY
+from tests.support.servers import free_port
 
 
 @pytest.fixture
@@ -262,6 +263,33 @@ def test_candidates_whose_market_day_is_over_are_told_and_not_asked_for(
     assert run.outcomes == {"stored": 7, "uncovered": 197}
     assert len(feed.requests) == 7
     assert run.stats["miso/quarantined"] == 0
+
+
+# --- Servers that are down ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault", ["refused", "status=404", "status=503", "html", "reset", "cut", "delay=5"]
+)
+def test_a_feed_that_is_down_is_told_in_the_words_of_a_run_that_ends(
+    fault, crawl, feed, environment, tmp_path
+):
+    environment.update(RETRY_TIMES="0", DOWNLOAD_TIMEOUT="0.5")
+    if fault == "refused":
+        environment["MISO_API_URL"] = f"http://127.0.0.1:{free_port()}/api"
+    else:
+        feed.set(faults=[fault])
+    run = crawl()
+    (line,) = [line for line in run.log.splitlines() if " failed realtime_total_load_" in line]
+    reason, advice = line.partition(".json: ")[2].split("; ", 1)
+    assert f" from {environment['MISO_API_URL']}" in reason
+    with started(tmp_path, environment, "-a", "follow=1") as process:
+        told = read_until(process, "Waiting for the feed: ")[-1]
+    assert f"Waiting for the feed: {reason}; " in told
+    assert told.endswith("; it is asked until it answers\n")
+    # It goes on by itself.
+    fix = advice.removesuffix("run the same range again").removesuffix(", then ")
+    assert f"; {fix}; it is asked" in told if fix else told.count("; ") == 1
 
 
 # --- No snapshot slips through --------------------------------------------------------------------
