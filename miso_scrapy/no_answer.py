@@ -36,7 +36,7 @@ def why_no_answer(
             return f"HTTP {status}", "check MISO_API_URL", "ERROR"
         return f"HTTP {status}", again, "ERROR"
     if isinstance(error, DownloadTimeoutError):
-        return f"no answer within {timeout:g} s", again, "ERROR"
+        return f"no answer within {timeout:g} s", f"check the network{then}", "ERROR"
     if isinstance(error, DownloadConnectionRefusedError):
         return "connection refused", "check MISO_API_URL and the network", "ERROR"
     if isinstance(error, CannotResolveHostError):
