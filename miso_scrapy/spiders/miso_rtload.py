@@ -84,6 +84,8 @@ class MisoRtloadSpider(ArchiveSpider):
             first = min(spider.candidates.first, spider._newest(now)) - INTERVAL
             spider.candidates = replace(spider.candidates, first=first)
         spider.reaches_ahead = spider.candidates.last > now
+        if spider.follow:  # before the run waits for a server that is down at the start
+            crawler.signals.connect(spider._tell_start, signal=signals.spider_opened)
         return spider
 
     async def start(self) -> AsyncIterator[Request]:
@@ -92,9 +94,7 @@ class MisoRtloadSpider(ArchiveSpider):
         The candidates of a range that reaches into the future are yielded when they are due.
         """
         began = datetime.now(UTC)
-        if self.follow:
-            self._tell_start(began)
-        else:
+        if not self.follow:
             self.logger.info(
                 "Candidates: %d, %s, from %s", len(self.candidates), self.candidates, self.api_url
             )
@@ -108,8 +108,8 @@ class MisoRtloadSpider(ArchiveSpider):
             yield self.request_for(candidate, came_due)
             candidate += INTERVAL
 
-    def _tell_start(self, now: datetime) -> None:
-        due = max(self.candidates.first, self._newest(now) + INTERVAL)
+    def _tell_start(self) -> None:
+        due = max(self.candidates.first, self._newest(datetime.now(UTC)) + INTERVAL)
         self.logger.info(
             "Following %s, %s, from %s: %s",
             self.candidates,
