@@ -22,7 +22,7 @@ class Dropped(DropItem):
 
 
 class UntrustedServer(DownloadFailedError):
-    """The server's certificate is not trusted: *what* is wrong with it, and how to *fix* that."""
+    """The server is not trusted: *what* is wrong with its certificate or TLS, and how to *fix* that."""
 
     def __init__(self, what: str, fix: str) -> None:
         super().__init__(f"{what}; {fix}")

@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import socket
+import ssl
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,19 +21,30 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urldefrag, urljoin
 
+from scrapy.exceptions import (
+    CannotResolveHostError,
+    DownloadConnectionRefusedError,
+    DownloadFailedError,
+    DownloadTimeoutError,
+    ResponseDataLossError,
+)
+from scrapy.http import Response
 from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
+from scrapy.spidermiddlewares.httperror import HttpError
 
 from miso_scrapy import settings as defaults
 from miso_scrapy.archive.document import ROOT
 from miso_scrapy.archive.identity import Kind, kind_of, read_identity, wrong_kind
 from miso_scrapy.connections.binding import wrong_archive
 from miso_scrapy.connections.open import connect_registry, feed_turns, open_registry, open_store
+from miso_scrapy.exceptions import UntrustedServer
 from miso_scrapy.extensions.mistyped_settings import warnings_about
 from miso_scrapy.feed.ref_id import iso_utc, parse_ref_id
 from miso_scrapy.feed.shape import ARRAYS, NotJSON, decode, error_in, normalise
 from miso_scrapy.feed.turns import PATIENCE, REFUSED, Answer, Shared, Turn, Wait, retry_after
 from miso_scrapy.feed.validation import problem
-from miso_scrapy.network.tls import client_context, explain_refusal
+from miso_scrapy.network.tls import client_context, explain_no_tls, explain_refusal
+from miso_scrapy.no_answer import why_no_answer
 from miso_scrapy.notifications.kafka import security_options
 from miso_scrapy.options import Options, variables
 from miso_scrapy.registry.client import RegistryInUse, RegistryUnavailable
@@ -48,6 +60,7 @@ if TYPE_CHECKING:
 _POLL = 0.2
 # If the feed is ahead of this machine's clock by more than this, the clock is wrong.
 _AHEAD = timedelta(minutes=15)
+_AGAIN = "run this again later"
 _HIDDEN = f"{ROOT}/.doctor"
 
 
@@ -243,21 +256,38 @@ async def _answer(settings: BaseSettings, turns: Turns, step: Turn | Shared | Wa
             trust_env=True,  # proxies
         ) as session:
             answer = await _fetch(settings, session, turns)
-    except aiohttp.ClientConnectorCertificateError as error:
-        raise _NoAnswer("; ".join(explain_refusal(error.certificate_error))) from error
-    except aiohttp.ClientSSLError as error:
-        raise _NoAnswer(f"no TLS at this address: {one_line(error)}; check MISO_API_URL") from error
-    except TimeoutError as error:
-        raise _NoAnswer(
-            f"no answer within {seconds:g} s; check MISO_API_URL and the network"
-        ) from error
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise _NoAnswer(f"{one_line(error)}; check MISO_API_URL and the network") from error
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        what, fix, _ = why_no_answer(_as_scrapy(error), seconds, _AGAIN)
+        raise _NoAnswer(f"{what}; {fix}") from error
     finally:
         good = answer if answer and error_in(answer.body) is None else None
         with contextlib.suppress(RegistryUnavailable):
             await turns.finish(step, good)
     return answer
+
+
+def _as_scrapy(error: Exception) -> Exception:
+    """Return what a run raises where aiohttp raises *error*, if it differs."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return UntrustedServer(*explain_refusal(error.certificate_error))
+    if isinstance(error, TimeoutError):
+        return DownloadTimeoutError()
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return CannotResolveHostError()
+    if isinstance(error, aiohttp.ClientConnectorError):
+        cause = error.os_error
+        if isinstance(cause, ConnectionRefusedError):
+            return DownloadConnectionRefusedError()
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
+            return UntrustedServer(*explain_no_tls(cause.reason))
+        return OSError(cause.strerror)  # such as "Network is unreachable"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return ResponseDataLossError()
+    if isinstance(error, aiohttp.ClientConnectionError):
+        return DownloadFailedError()
+    return error
 
 
 async def _fetch(settings: BaseSettings, session: ClientSession, turns: Turns) -> Answer:
@@ -288,9 +318,10 @@ async def _fetch(settings: BaseSettings, session: ClientSession, turns: Turns) -
                     "after that"
                 )
             if response.status != 200:
-                raise _NoAnswer(
-                    f"HTTP {response.status}; check MISO_API_URL, or wait if it is 429 or 5xx"
+                what, fix, _ = why_no_answer(
+                    HttpError(Response(links[-1], response.status)), 0, _AGAIN
                 )
+                raise _NoAnswer(f"{what}; {fix}")
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk

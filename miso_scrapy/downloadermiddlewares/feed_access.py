@@ -40,12 +40,12 @@ from miso_scrapy.feed.turns import (
     retry_after,
     slack,
 )
+from miso_scrapy.no_answer import why_no_answer
 from miso_scrapy.options import MISO_ASKS, Options
 from miso_scrapy.registry.client import Registry, RegistryUnavailable
 from miso_scrapy.registry.feed_turns import Turns
 from miso_scrapy.stats import ASKED_AGAIN, HELD_OFF, REQUESTS, SHARED
 from miso_scrapy.text.masking import masked_url
-from miso_scrapy.text.wording import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -108,8 +108,8 @@ class FeedAccessMiddleware(Component):
         self._asking_until = 0.0
         """The monotonic time until which a request of this run may be in progress; there is only one."""
         self._asked_at = -math.inf
-        self._problem: str | Exception = ""
-        """The problem of the last try, if another try follows."""
+        self._problem = ""
+        """The problem of the last try in words, if another try follows."""
         self._tries = 0
         self._failure: _Failure | None = None
         self._turns: Turns | None = None
@@ -180,7 +180,7 @@ class FeedAccessMiddleware(Component):
                 outages.end(FEED)
             return response
         if "again" in request.meta:
-            return await self._unmoved(request, problem)
+            return await self._unmoved(request, error or response, problem)
         if held_off > PATIENCE:
             self._held_off(datetime.fromtimestamp(time.time() + held_off, UTC), str(problem))
         if again := await self._again(request, error or response, problem, passes=passes):
@@ -204,16 +204,18 @@ class FeedAccessMiddleware(Component):
             raise NotAsked("the run ends")
         await self._obey(request)
         if "again" in request.meta:
-            return await self._unmoved(request, exception)
+            return await self._unmoved(request, exception, exception)
         passes = isinstance(exception, self.retry_exceptions)
         return await self._again(request, exception, exception, passes=passes)
 
-    async def _unmoved(self, request: Request, problem: str | Exception) -> Request:
+    async def _unmoved(
+        self, request: Request, result: Response | Exception, problem: str | Exception
+    ) -> Request:
         """Return the request for the next try after *problem*, for a candidate that has an answer."""
         await self._finish(request)
         self._tries += 1
         if self._tries > self.crawler.settings.getint("RETRY_TIMES"):
-            self._wait_for_feed(problem)
+            self._wait_for_feed(*_why(request, result, problem))
         again: Again = request.meta["again"]
         pause = timedelta(seconds=0 if self.interval else MISO_ASKS)
         request.meta["again"] = replace(again, not_before=datetime.now(UTC) + pause)
@@ -245,9 +247,9 @@ class FeedAccessMiddleware(Component):
                 priority_adjust=1,
             )
         ):
-            self._problem = problem
+            self._problem, _ = _why(request, result, problem)
             return again
-        if self._wait_for_feed(problem):
+        if self._wait_for_feed(*_why(request, result, problem)):
             self._tries, self._problem = 0, ""
             self._rest_until = time.monotonic() + (0 if self.interval else _REST)
             return request.replace(url=self._link, meta=_without_redirects(request))
@@ -346,7 +348,7 @@ class FeedAccessMiddleware(Component):
     def _tell_wait(self, wait: Wait) -> None:
         logger.info(
             "%sThe next request to the feed is in %.0f s: %s",
-            f"{one_line(self._problem)}. " if self._problem else "",
+            f"{self._problem}. " if self._problem else "",
             wait.seconds,
             "its Retry-After asks for that"
             if wait.held_off_until
@@ -384,12 +386,12 @@ class FeedAccessMiddleware(Component):
         archive = self.crawler.get_extension(Connections)
         return archive.outages if archive else None
 
-    def _wait_for_feed(self, problem: str | Exception) -> bool:
-        """Tell that the run waits for the feed; return False if it does not wait."""
+    def _wait_for_feed(self, what: str, fix: str) -> bool:
+        """Tell that the run waits for the feed, and why; return False if it does not wait."""
         if (outages := self._outages) is None:
             return False
-        where = masked_url(self._link)
-        outages.begin(FEED, f"{one_line(problem)} from {where}; it is asked until it answers")
+        told = (f"{what} from {masked_url(self._link)}", fix, "it is asked until it answers")
+        outages.begin(FEED, "; ".join(filter(None, told)))
         return True
 
     def _held_off(self, until: datetime, problem: str = "") -> None:
@@ -451,6 +453,17 @@ def _response(answer: Answer, request: Request) -> Response:
 def _is_news(answer: Answer, again: Again | None) -> bool:
     """Return whether *answer* is newer than what is known already."""
     return again is None or answer.fetched_at > again.before.fetched_at
+
+
+def _why(
+    request: Request, result: Response | Exception, problem: str | Exception
+) -> tuple[str, str]:
+    """Return in words why *result* is no answer, and what to do about it, if anything."""
+    if isinstance(result, Response) and result.status == 200:
+        return f"HTTP 200 with {problem}", ""
+    error = HttpError(result) if isinstance(result, Response) else result
+    what, fix, _ = why_no_answer(error, request.meta.get("download_timeout", 0))
+    return what, fix
 
 
 def _without_redirects(request: Request) -> dict[str, object]:

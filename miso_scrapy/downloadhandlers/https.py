@@ -46,7 +46,16 @@ class TrustingDownloadHandler(StoppableDownloadHandler):
             for reason in getattr(error.__cause__, "reasons", ()):
                 if isinstance(reason.value, UntrustedServer):
                     raise reason.value from None
+                if isinstance(reason.value, SSL.Error) and (why := _openssls(reason.value)):
+                    raise UntrustedServer(*tls.explain_no_tls(why)) from None
             raise
+
+
+def _openssls(error: SSL.Error) -> str:
+    """Return the reason that OpenSSL gives for *error*; "" if the connection has broken off."""
+    told = error.args[0] if error.args else ()
+    why = str(told[0][-1]) if isinstance(told, list) and told else ""
+    return "" if "unexpected eof" in why else why
 
 
 @implementer(IPolicyForHTTPS)

@@ -59,6 +59,8 @@ class CandidateRange:
     def __str__(self) -> str:
         if self.endless:
             return f"{iso_utc(self.first)} and later"
+        if self.first == self.last:
+            return iso_utc(self.first)
         return f"{iso_utc(self.first)} to {iso_utc(self.last)}"
 
     @property

@@ -1,4 +1,4 @@
-"""TLS: the roots that are trusted, and explanations of why a server's certificate is refused.
+"""TLS: the roots that are trusted, and explanations of why a server is refused.
 
 The trusted roots are those of OpenSSL's default paths, of certifi and of MISO_CA_FILE. The default
 paths are empty on macOS without Homebrew's ``openssl@3``, and in an image without
@@ -145,6 +145,11 @@ def explain(code: int, chain: list[x509.Certificate], message: str = "") -> tupl
         f"a certificate that cannot be trusted ({message or f'error {code} of OpenSSL'})",
         _CHECK_SERVER,
     )
+
+
+def explain_no_tls(reason: str) -> tuple[str, str]:
+    """Return what is wrong where a handshake fails for OpenSSL's *reason*, and what to do."""
+    return f"no TLS at this address ({reason.replace('_', ' ').lower()})", _CHECK_SERVER
 
 
 def _no_issuer(chain: list[x509.Certificate]) -> tuple[str, str]:

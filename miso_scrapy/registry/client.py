@@ -505,11 +505,17 @@ class Registry:
                 f"the registry {self.where} refuses a command: {error}; grant it to its user"
             ) from error
         except (RedisError, OSError, ValueError) as error:
-            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             self._lost = RegistryUnavailable(
-                f"the registry {self.where} does not answer: {reason}; check REDIS_URL"
+                f"the registry {self.where} does not answer: {_reason(error)}; check REDIS_URL"
             )
             raise self._lost from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the reason of *error* in words that do not depend on the event loop."""
+    if isinstance(error.__context__, ConnectionRefusedError):
+        return "connection refused"
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def _living(heartbeat: str | bytes) -> LivingRun:

@@ -11,22 +11,12 @@ from typing import Any
 
 from scrapy import Request, signals
 from scrapy.crawler import Crawler
-from scrapy.exceptions import (
-    CannotResolveHostError,
-    DownloadCancelledError,
-    DownloadConnectionRefusedError,
-    DownloadFailedError,
-    DownloadTimeoutError,
-    IgnoreRequest,
-    ResponseDataLossError,
-)
 from scrapy.http import Response
-from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
 
 from miso_scrapy.components import ArchiveSpider
 from miso_scrapy.downloadermiddlewares.feed_access import NotAsked
-from miso_scrapy.exceptions import Dropped, UntrustedServer
+from miso_scrapy.exceptions import Dropped
 from miso_scrapy.feed.candidate import (
     INTERVAL,
     CandidateRange,
@@ -38,6 +28,7 @@ from miso_scrapy.feed.coverage import TOLERANCE, covers
 from miso_scrapy.feed.ref_id import iso_utc
 from miso_scrapy.feed.shape import NotJSON, error_in
 from miso_scrapy.items import Snapshot
+from miso_scrapy.no_answer import why_no_answer
 from miso_scrapy.options import Options, flag
 from miso_scrapy.spiders import refuse
 from miso_scrapy.stats import CANDIDATES, NEXT_DUE, Outcome
@@ -93,6 +84,8 @@ class MisoRtloadSpider(ArchiveSpider):
             first = min(spider.candidates.first, spider._newest(now)) - INTERVAL
             spider.candidates = replace(spider.candidates, first=first)
         spider.reaches_ahead = spider.candidates.last > now
+        if spider.follow:  # before the run waits for a server that is down at the start
+            crawler.signals.connect(spider._tell_start, signal=signals.spider_opened)
         return spider
 
     async def start(self) -> AsyncIterator[Request]:
@@ -101,9 +94,7 @@ class MisoRtloadSpider(ArchiveSpider):
         The candidates of a range that reaches into the future are yielded when they are due.
         """
         began = datetime.now(UTC)
-        if self.follow:
-            self._tell_start(began)
-        else:
+        if not self.follow:
             self.logger.info(
                 "Candidates: %d, %s, from %s", len(self.candidates), self.candidates, self.api_url
             )
@@ -117,8 +108,8 @@ class MisoRtloadSpider(ArchiveSpider):
             yield self.request_for(candidate, came_due)
             candidate += INTERVAL
 
-    def _tell_start(self, now: datetime) -> None:
-        due = max(self.candidates.first, self._newest(now) + INTERVAL)
+    def _tell_start(self) -> None:
+        due = max(self.candidates.first, self._newest(datetime.now(UTC)) + INTERVAL)
         self.logger.info(
             "Following %s, %s, from %s: %s",
             self.candidates,
@@ -238,7 +229,8 @@ class MisoRtloadSpider(ArchiveSpider):
         if isinstance(failure.value, NotAsked):
             return
         request: Request = failure.request  # type: ignore[attr-defined]
-        reason, advice, level = _why(failure.value, request)
+        timeout = request.meta.get("download_timeout", 0)
+        reason, advice, level = why_no_answer(failure.value, timeout, _AGAIN)
         yield Snapshot(
             candidate=request.cb_kwargs["candidate"],
             body=b"",
@@ -257,35 +249,3 @@ class MisoRtloadSpider(ArchiveSpider):
 def _tries(meta: dict[str, Any]) -> str:
     tries = meta.get("retry_times", 0) + 1
     return f" after {tries} tries" if tries > 1 else ""
-
-
-def _why(error: BaseException | None, request: Request) -> tuple[str, str, str]:
-    """Return the reason of *error*, what to do about it, and the log level."""
-    if isinstance(error, HttpError):
-        status = error.response.status
-        if asked := error.response.headers.get("Retry-After"):
-            return f"HTTP {status} (Retry-After: {asked.decode('latin-1')[:60]})", _AGAIN, "ERROR"
-        if status == 404:
-            return "HTTP 404", "the data may not be available; check MISO_API_URL", "WARNING"
-        if status < 500 and status not in (408, 429):
-            return f"HTTP {status}", "check MISO_API_URL", "ERROR"
-        return f"HTTP {status}", _AGAIN, "ERROR"
-    if isinstance(error, DownloadTimeoutError):
-        seconds = request.meta.get("download_timeout", 0)
-        return f"no answer within {seconds:g} s", _AGAIN, "ERROR"
-    if isinstance(error, DownloadConnectionRefusedError):
-        return "connection refused", "check MISO_API_URL and the network", "ERROR"
-    if isinstance(error, CannotResolveHostError):
-        return "no address for the host", "check MISO_API_URL and the network", "ERROR"
-    if isinstance(error, ResponseDataLossError):
-        return "a cut-off body", _AGAIN, "ERROR"
-    if isinstance(error, DownloadCancelledError):
-        return "an answer over 5 MB", "check MISO_API_URL", "ERROR"
-    if isinstance(error, UntrustedServer):
-        return error.what, error.fix, "ERROR"
-    if isinstance(error, DownloadFailedError):
-        return "a connection that broke off", f"check the network, then {_AGAIN}", "ERROR"
-    if isinstance(error, IgnoreRequest):  # too many redirections
-        return str(error), "check MISO_API_URL", "ERROR"
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return reason, f"check the network, then {_AGAIN}", "ERROR"

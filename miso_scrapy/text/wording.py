@@ -18,6 +18,6 @@ def spell(time: timedelta) -> str:
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"
 
 
-def one_line(problem: str | Exception) -> str:
+def one_line(problem: str | BaseException | None) -> str:
     """Return the text of *problem* in one line; the name of its type if it has no text."""
     return " ".join(str(problem).split()) or type(problem).__name__

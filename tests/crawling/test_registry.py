@@ -40,6 +40,18 @@ def told_at_the_start(run, feed, *words):
     assert len(run.lines("ERROR") + run.lines("CRITICAL")) <= 1, run.log
 
 
+def test_a_registry_that_refuses_connections_is_told_in_the_same_words_everywhere(
+    crawl, scrapy, feed, environment
+):
+    url = environment["REDIS_URL"] = f"redis://127.0.0.1:{free_port()}/0"
+    words = f"the registry {url} does not answer: connection refused; check REDIS_URL"
+    told_at_the_start(crawl(), feed, words)
+    assert words in scrapy("status").stdout
+    checks = json.loads(scrapy("doctor", "--json").stdout)["checks"]
+    (check,) = [check for check in checks if check["name"] == "registry"]
+    assert f"{check['message']}; {check['advice']}" == words
+
+
 def test_the_registry_holds_the_documented_keys(crawl, feed, archive, valkey):
     feed.set(clock=CLOCK)
     run = crawl(**PAIR, env={"REDIS_URL": valkey.url})

@@ -282,6 +282,29 @@ def test_a_feed_that_is_broken(examine, feed, fault, check, said):
     assert "Kafka topic" in found  # the rest is checked all the same
 
 
+@pytest.mark.parametrize(
+    "fault",
+    ["refused", "no TLS", "no host", "status=503", "status=404", "delay=5", "reset", "cut"],
+)
+def test_a_feed_that_gives_no_answer_is_told_in_the_words_of_a_run(
+    doctor, crawl, feed, environment, fault
+):
+    urls = {
+        "refused": f"http://localhost:{free_port()}/api",
+        "no TLS": feed.url.replace("http:", "https:"),
+        "no host": "http://feed.invalid/api",
+    }
+    url = environment["MISO_API_URL"] = urls.get(fault, feed.url)
+    environment.update(RETRY_TIMES="0", DOWNLOAD_TIMEOUT="0.5", no_proxy="*")
+    feed.set(faults=[] if fault in urls else [fault])
+    seen = doctor()
+    run = crawl()
+    (line,) = [line for line in run.log.splitlines() if " failed realtime_total_load_" in line]
+    told = line.partition(".json: ")[2].replace(f" from {url}", "")
+    told = told.replace("run the same range again", "run this again later")
+    assert f"{seen.checks['feed'][1]}; {seen.fixes['feed']}" == told
+
+
 def test_a_feed_that_is_a_little_late_is_well(examine, feed):
     feed.set(faults=["stale=9"])
     assert failing(examine(MISO_STALE_AFTER="15")) == {}

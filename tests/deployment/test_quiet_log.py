@@ -44,7 +44,7 @@ def test_a_run_of_one_snapshot_that_goes_well_is_a_few_lines(
         run = crawl(**NOON, env=env)
         assert run.status == 0, run.log
         candidates, stored, closed, summary = said(run.log)
-        assert candidates.startswith("Candidates: 1, ")
+        assert candidates == f"Candidates: 1, 2025-12-05T12:00:00Z, from {feed.url}"
         assert stored.startswith("stored realtime_total_load_20251205_120000.json: ")
         assert closed == "Spider closed (finished)"
         assert summary.startswith("1 candidate: 1 stored; ")

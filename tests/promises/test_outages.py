@@ -521,11 +521,11 @@ def test_a_followed_run_is_stopped_before_it_knows_that_a_server_hangs(
 
 
 @faketime
-@pytest.mark.parametrize("server", ["registry", "store"])
+@pytest.mark.parametrize("server", ["registry", "store", "feed"])
 def test_a_followed_run_can_be_started_while_a_server_is_down(
-    server, follow, redis, s3, valkey, files
+    server, follow, asked, redis, s3, valkey, files
 ):
-    failing = {"registry": redis, "store": s3}[server]
+    failing = {"registry": redis, "store": s3, "feed": asked}[server]
     failing.turn("refuse")
     run = follow(until=f"Waiting for the {server}: ")
     failing.turn("pass")
@@ -533,6 +533,10 @@ def test_a_followed_run_can_be_started_while_a_server_is_down(
     done = run.stopped()
     assert (done.status, done.outcomes) == (0, {"stored": 2}), done.log
     waited_once(done.log, server)
+    # It says first of all what it will do, also where it cannot begin yet.
+    before, _, after = done.log.partition(f"Waiting for the {server}: ")
+    assert "the next candidate is due at 2025-12-05T12:06:00Z" in before
+    assert "Following " not in after
 
 
 @faketime

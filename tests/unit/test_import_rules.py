@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent.parent / "miso_scrapy"
-SCRAPY = {"items", "stats", "exceptions", "signals", "components"}
+SCRAPY = {"items", "stats", "exceptions", "no_answer", "signals", "components"}
 """What every component may use."""
 DATA = {"feed", "text", "archive", "store"}
 RUN = DATA | SCRAPY | {"options", "network", "registry", "notifications", "connections", "logs"}
@@ -29,6 +29,7 @@ ALLOWED = {
     "stats": set(),
     "signals": set(),
     "exceptions": {"stats"},
+    "no_answer": {"text", "exceptions"},
     "components": {"feed"},
     "items": {"feed", "text", "exceptions"},
     "logs": {"feed", "text", "archive", "stats", "exceptions", "options"},

@@ -1,0 +1,71 @@
+"""Output that nobody reads any more, as in `scrapy audit | head -1`: no traceback."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.project import SCRAPY
+
+DAYS = ["--start", "2025-12-05", "--end", "2025-12-06"]
+# The text has more than the 8 KiB that Python writes at once.
+YEARS = ["--start", "2023-01-01", "--end", "2025-12-06"]
+
+
+@pytest.fixture
+def unread(tmp_path, environment):
+    """Run COMMAND, with nobody who reads its standard output: `.returncode`, `.stderr`."""
+
+    def run(*command):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "wb") as output:
+            return subprocess.run(
+                command,
+                cwd=tmp_path,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=120,
+            )
+
+    return run
+
+
+@pytest.fixture
+def collected(scrapy):
+    """Let the archive have a day of simulated snapshots."""
+    assert scrapy("simulate", "--write", "data", *DAYS).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status"],
+        ["status", "--json"],
+        ["doctor"],
+        ["audit", "--json", *DAYS],
+        ["audit", *YEARS],
+        ["export", "-o", "tables", *DAYS],
+        ["report", "-o", "report.html", *DAYS],
+        ["reindex"],
+        ["list"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("buffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_command_does_its_work_and_ends_with_its_own_status(
+    unread, scrapy, environment, collected, arguments, buffered
+):
+    environment["PYTHONUNBUFFERED"] = buffered
+    done = unread(SCRAPY, *arguments)
+    assert done.stderr == ""
+    assert done.returncode == scrapy(*arguments).returncode
+
+
+def test_the_command_miso_scrapy_does_the_same(unread):
+    done = unread(sys.executable, "-m", "miso_scrapy", "status")
+    assert (done.returncode, done.stderr) == (1, "")
