@@ -536,21 +536,24 @@ def test_a_followed_run_can_be_started_while_a_server_is_down(
 
 
 @faketime
+@pytest.mark.parametrize("how", ["refuse", "cut"])
 def test_a_followed_run_sends_what_a_broker_that_was_down_did_not_take(
-    follow, redis, broker, valkey, files
+    how, follow, redis, broker, valkey, files
 ):
     run = follow()
-    broker.turn("refuse")
+    broker.turn(how)
     for minute in (5, 10, 15):
         run.due(minute)
         run.read_until(STORED.format(NOON + timedelta(minutes=minute)))
     broker.turn("pass")
+    run.due(20)
+    run.read_until("Kafka takes messages for ", " messages that were owed")
     done = run.stopped()
     assert done.status == 0, done.log
     assert done.log.count("Kafka does not take messages") == 1, done.log
     after = Witness(files(), valkey.client, broker.messages())
     after.all_promises()
-    assert len(after.contents) == 5
+    assert len(after.contents) == 6
 
 
 @faketime
