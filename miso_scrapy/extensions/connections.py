@@ -181,6 +181,9 @@ class Connections(Component):
                     self.store.locate(key),
                     error,
                 )
+            except (StoreUnavailable, RegistryUnavailable):
+                await self.registry.leave(claim)  # or this run would renew it, and never settle it
+                raise
             await self.registry.release(claim)
 
     async def lasting(self, operation: Callable[[], Awaitable[T]]) -> T:

@@ -194,6 +194,9 @@ def _writer(brokers: list[str], topic: str, timeout: float, security: dict[str, 
         max_block_ms=milliseconds,
         request_timeout_ms=milliseconds,
         delivery_timeout_ms=milliseconds,
+        # With idempotence, kafka-python 3.0 sends nothing any more after a connection broke off in the
+        # middle of a request. Messages may be repeated anyway.
+        enable_idempotence=False,
         allow_auto_create_topics=False,  # kafka-python 3.0 ignores it: see scrapy doctor
         metrics_enabled=False,
         **security,

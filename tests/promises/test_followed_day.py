@@ -1,135 +1,70 @@
 """A followed run lives through a day of simulated time, and the archive has what the feed offered."""
 
 import contextlib
-import signal
-import time
-from datetime import UTC, datetime, timedelta
+import subprocess
+from urllib.parse import urlsplit
 
-import orjson
-
-from miso_scrapy.feed.shape import normalise
-from tests.support.archive_reader import Witness, files_below
-from tests.support.crawl import started
+from tests.support.archive_reader import files_in
 from tests.support.faketime import faketime
-from tests.support.fast_clock import FastClock, FastValkey, PublishedFeed
+from tests.support.followed_day import FollowedDay, told_once
+from tests.support.project import PROJECT, SCRAPY
 from tests.support.tcp_proxy import Proxy
 
-MIDNIGHT = datetime(2025, 12, 5, 5, tzinfo=UTC)  # of the market day, in EST
-SPEED = 720
+
+class Scrapy:
+    """The project's command, in *directory*, with *environment*."""
+
+    def __init__(self, directory, environment):
+        self._directory, self._environment = directory, environment
+
+    def start(self, *command, env, output):
+        return subprocess.Popen(
+            [SCRAPY, *(command or ("crawl", "miso_rtload", "-a", "follow=1"))],
+            cwd=self._directory,
+            env={**self._environment, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+    @staticmethod
+    def send(process, number):
+        process.send_signal(number)
 
 
-def at(hours):
-    return MIDNIGHT + timedelta(hours=hours)
+class S3:
+    """A bucket that may fail: the program reaches it with `.settings`."""
 
-
-class Disk:
-    """A disk for the files of the archive in *root*, which may fail."""
-
-    def __init__(self, root, directory):
-        self._place = root / "sourcing"
-        self._directory = directory
-        directory.mkdir()
-        root.mkdir()
-        self._lead_to(directory)
-
-    def _lead_to(self, target):
-        later = self._place.with_name("later")
-        later.symlink_to(target)
-        later.replace(self._place)
+    def __init__(self, bucket):
+        self._bucket = bucket
+        self._proxy = Proxy(urlsplit(bucket.endpoint).port)
+        self.settings = {**bucket.settings, "AWS_ENDPOINT_URL": f"http://{self._proxy.address}"}
+        self.stop = self._proxy.stop
 
     @contextlib.contextmanager
     def down(self):
-        self._lead_to("/dev/null")  # no directory
+        self._proxy.turn("refuse")
         yield
-        self._lead_to(self._directory)
+        self._proxy.turn("pass")
 
-    def leave(self):
-        """Leave the files in the directory itself."""
-        self._place.unlink()
-        self._directory.rename(self._place)
+    def files(self):
+        return files_in(self._bucket.client, self._bucket.name)
 
 
 @faketime
 def test_a_day_with_outages_a_kill_and_a_clock_that_jumps_costs_no_value(
-    environment, archive, tmp_path
+    environment, bucket, tmp_path
 ):
-    clock = FastClock(at(0.5), SPEED)
-    disk = Disk(archive.root, tmp_path / "disk")
+    store = S3(bucket)
     with contextlib.ExitStack() as stack:
-        feed = stack.enter_context(PublishedFeed(clock, at(0), 288, phase=40, jitter=90))
-        valkey = stack.enter_context(FastValkey(clock, tmp_path))
-        redis = Proxy(valkey.port)
-        stack.callback(redis.stop)
+        stack.callback(store.stop)
         environment.update(
-            MISO_API_URL=feed.url,
-            REDIS_URL=valkey.url.replace(str(valkey.port), str(redis.port)),
-            MISO_MIN_INTERVAL="60",
-            REGISTRY_CLAIM_TTL="600",
-            DOWNLOAD_TIMEOUT="6000",
+            store.settings,
+            SCRAPY_SETTINGS_MODULE="tests.support.fast_clock_settings",
+            PYTHONPATH=str(PROJECT),
         )
-
-        path = tmp_path / "log"
-        seen = [0]
-
-        def start():
-            env = {**environment, **clock.environment()}
-            log = stack.enter_context(path.open("a"))
-            run = stack.enter_context(started(tmp_path, env, "-a", "follow=1", output=log))
-            logged(" stored ")
-            return run
-
-        def logged(text):
-            """Wait until *text* is logged, after what was waited for before."""
-            until = time.monotonic() + 60
-            while (found := path.read_text().find(text, seen[-1])) < 0:
-                assert time.monotonic() < until, f"{text!r} was not logged:\n{path.read_text()}"
-                time.sleep(0.02)
-            seen.append(found + len(text))
-
-        def an_hour_without(server):
-            logged(f"Waiting for the {server}: ")
-            clock.wait_until(clock.now() + timedelta(hours=1))
-
-        run = start()
-        redis.turn("refuse")
-        an_hour_without("registry")
-        redis.turn("pass")
-        logged(" stored ")
-        with disk.down():
-            an_hour_without("store")
-        logged(" stored ")
-        feed.fault = (503, {}, b"")
-        an_hour_without("feed")
-        feed.fault = None
-        logged(" stored ")
-        run.send_signal(signal.SIGKILL)
-        run.wait()
-        clock.jump(at(23) - clock.now())  # the machine was off
-        run = start()
-        logged("interval 2025-12-06T04:55:00Z")
-        run.send_signal(signal.SIGTERM)
-        assert run.wait(30) == 0
-        log = path.read_text()
-        disk.leave()
-        witness = Witness(files_below(archive.root), valkey.client)
-
-    # Scrapy gives its connections a second to close, a millisecond here, and then logs an error.
-    log = log[: log.rindex("Spider closed")]
-    assert "Traceback" not in log, log
-    assert "] ERROR: " not in log, log
-    for server in ("registry", "store", "feed"):
-        assert log.count(f"Waiting for the {server}: ") == 1, log
-        assert log.count(f"The {server} works again, after ") == 1, log
-    filed = [archive.document(path)["data"] for path in archive.files()]
-    # The whole market day is known.
-    published = [normalise(orjson.loads(body)) for _, body in feed.published]
-    last = max(published, key=lambda data: data["RefId"])
-    wanted = {row["Time"]: row["Value"] for row in last["FiveMinTotalLoad"]}
-    known = {row["Time"]: row["Value"] for data in filed for row in data["FiveMinTotalLoad"]}
-    assert len(wanted) == 288
-    assert wanted.items() <= known.items()
-    # So is what the feed gave, but for what the run that was killed had in its hands.
-    given = {published[number]["RefId"] for number in feed.given}
-    assert len(given - {data["RefId"] for data in filed}) <= 1
-    assert min(feed.gaps()) >= 60
-    witness.all_promises()
+        program = Scrapy(tmp_path, environment)
+        day = stack.enter_context(FollowedDay(tmp_path, program, store))
+        log = day.live()
+        day.lost_nothing()
+    told_once(log)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.archive_reader import Witness, files_below, files_in
+from tests.support.archive_reader import PREFIX, Witness, files_below, files_in
 from tests.support.crawl import Run, started
 from tests.support.faketime import faketime
 from tests.support.fast_clock import SteppedClock
@@ -540,21 +540,24 @@ def test_a_followed_run_can_be_started_while_a_server_is_down(
 
 
 @faketime
+@pytest.mark.parametrize("how", ["refuse", "cut"])
 def test_a_followed_run_sends_what_a_broker_that_was_down_did_not_take(
-    follow, redis, broker, valkey, files
+    how, follow, redis, broker, valkey, files
 ):
     run = follow()
-    broker.turn("refuse")
+    broker.turn(how)
     for minute in (5, 10, 15):
         run.due(minute)
         run.read_until(STORED.format(NOON + timedelta(minutes=minute)))
     broker.turn("pass")
+    run.due(20)
+    run.read_until("Kafka takes messages for ", " messages that were owed")
     done = run.stopped()
     assert done.status == 0, done.log
     assert done.log.count("Kafka does not take messages") == 1, done.log
     after = Witness(files(), valkey.client, broker.messages())
     after.all_promises()
-    assert len(after.contents) == 5
+    assert len(after.contents) == 6
 
 
 @faketime
@@ -570,6 +573,26 @@ def test_a_followed_run_that_loses_the_registry_with_a_message_on_its_way_sends_
     assert run.stopped().status == 0  # it sends what it owes first
     assert not valkey.client.keys("*:outbox")
     assert len(broker.messages()) == 3
+
+
+@faketime
+def test_a_followed_run_settles_what_a_killed_run_left_once_the_store_is_back(
+    follow, redis, s3, valkey
+):
+    run = follow()
+    s3.turn("refuse")
+    left = {"token": "killed:1", "deadline": 0, "fingerprint": "0" * 32}
+    valkey.client.hset(
+        f"{PREFIX}claims", "realtime_total_load_20251205_100000.json", json.dumps(left)
+    )
+    run.due(3)  # no candidate is
+    run.read_until("Waiting for the store: ")
+    s3.turn("pass")
+    run.read_until("The store works again")
+    done = run.stopped()
+    assert done.status == 0, done.log
+    waited_once(done.log, "store")
+    assert not valkey.client.hgetall(f"{PREFIX}claims")
 
 
 @faketime

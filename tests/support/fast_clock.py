@@ -160,5 +160,5 @@ class FastValkey:
         return self
 
     def __exit__(self, *failure):
-        self.process.kill()
+        self.process.terminate()  # libfaketime removes its shared memory
         self.process.wait()

@@ -28,6 +28,7 @@ mount --bind "$data" "$root/data"
 mount -t tmpfs tmpfs "$root/tmp"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
+mount -t tmpfs tmpfs "$root/dev/shm"
 mount -o remount,bind,ro "$root"
 exec chroot --userspec="$user" "$root" env -i "$@"
 """
@@ -70,7 +71,7 @@ class Container:
         os.chown(data, *map(int, user.split(":")))
         self._start = (*UNSHARE, "bash", "-ec", CONTAINER, "container", image.root, str(data), user)
 
-    def start(self, *command, env=None, entrypoint=None):
+    def start(self, *command, env=None, entrypoint=None, output=subprocess.PIPE):
         """Start the image's command, or *command*; return the process."""
         environment = [*self.config["Env"], *(f"{name}={env[name]}" for name in env or ())]
         entrypoint = self.config["Entrypoint"] if entrypoint is None else entrypoint
@@ -83,7 +84,7 @@ class Container:
                 *(command or self.config["Cmd"]),
             ],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
         )
@@ -95,13 +96,17 @@ class Container:
         return process.returncode, output
 
     @staticmethod
-    def stop(process):
+    def send(process, number):
+        """Send the signal *number* to the first process of the container."""
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        os.kill(int(children.read_text()), number)
+
+    def stop(self, process):
         """Send SIGTERM to the first process of the container; return its exit status and the rest.
 
         A container engine waits 10 seconds before it sends SIGKILL.
         """
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        os.kill(int(children.read_text()), signal.SIGTERM)
+        self.send(process, signal.SIGTERM)
         try:
             output, _ = process.communicate(timeout=10)
         finally:
