@@ -132,6 +132,8 @@ class ExportedTables:
     def __init__(self, store: Store, prefix: str = "") -> None:
         self.store = store
         self._prefix = prefix
+        self._last: tuple[bytes, dict[str, Any]] = b"", {}
+        """The manifest that was read last, and its JSON."""
 
     @property
     def location(self) -> str:
@@ -145,23 +147,33 @@ class ExportedTables:
         """
         return _parsed(self._manifest()[0], wanted)
 
+    def manifest_kind(self) -> Kind | None:
+        """Return the kind in the manifest; None if there is no manifest. Raises StoreUnavailable."""
+        return self.manifest(DayRange(date.max)).kind  # without the entries of the days
+
     def _manifest(self) -> tuple[dict[str, Any], str | None]:
-        """Return the JSON of the manifest, which may be damaged, and its version."""
+        """Return the JSON of the manifest, which may be damaged, and its version.
+
+        The JSON is kept for the next call: do not change it.
+        """
         found = self.store.get_versioned(self._key("_manifest.json"))
         if found is None:
             return {}, None
-        try:
-            value = orjson.loads(found[0])
-        except ValueError:
-            value = None
-        return value if isinstance(value, dict) else {}, found[1]
+        body, version = found
+        if body != self._last[0]:
+            try:
+                value = orjson.loads(body)
+            except ValueError:
+                value = None
+            self._last = body, value if isinstance(value, dict) else {}
+        return self._last[1], version
 
     def save(self, days: Mapping[date, Entry], kind: Kind) -> None:
         """Put the entries of *days* into the manifest. Raises StoreUnavailable."""
         for _ in range(_TRIES):
             value, version = self._manifest()
-            entries = {} if _parsed(value).kind is None else value["days"]  # empty if it is damaged
-            entries |= {str(day): entry.to_json() for day, entry in days.items()}
+            old = {} if _parsed(value).kind is None else value["days"]  # empty if it is damaged
+            entries = old | {str(day): entry.to_json() for day, entry in days.items()}
             value = {"kind": kind, "days": dict(sorted(entries.items()))}
             body = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
             if self.store.replace(self._key("_manifest.json"), body, version):

@@ -93,7 +93,7 @@ def open_archive(
         if not prefix and any(True for _ in store.entries(ROOT)):
             return Archive(str(where), store, exported, dask)
         found = ExportedTables(store, prefix)
-        if exported is None and found.manifest().kind is not None:
+        if exported is None and found.manifest_kind() is not None:
             return Archive(str(where), None, found, dask)
     raise ArchiveError(f"{where} holds no archive and no exported tables: check the location")
 
@@ -274,7 +274,7 @@ class Archive:
         if self._store is not None:
             return archive_kind(self._store)
         assert self._tables is not None
-        return self._tables.manifest().kind or Kind.REAL
+        return self._tables.manifest_kind() or Kind.REAL
 
     @contextmanager
     def _spread(self, tasks: int) -> Iterator[Map]:
