@@ -2,10 +2,6 @@
 
 import gc
 
-# When Scrapy's TLS module is imported, it looks at all modules that are loaded (inspect.stack). Here,
-# where they are fewer, that takes less CPU time than before the first request.
-import scrapy.core.downloader.contextfactory  # noqa: F401
-
 # Scrapy imports this package when its command line starts. What has been imported until then stays until
 # the end: without this, the garbage collector looks at all of it again and again, which takes a fifth of
 # the CPU time of a run of one snapshot. `scrapy crawl` does it again for what it has imported.
