@@ -13,6 +13,9 @@ even if the export is killed, and if several exports run at once:
 3. The file below ``_pending`` is removed.
 
 The next export finishes a day that has a file below ``_pending``.
+
+Arrow takes longer to import than a year of the listing takes to compare with the manifest. So it is
+imported only to read tables.
 """
 
 from __future__ import annotations
@@ -26,28 +29,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-import pyarrow as pa
 
 from miso_scrapy.archive.identity import Kind
+from miso_scrapy.dataset import TABLES
 from miso_scrapy.dataset.audit import DayFacts
-from miso_scrapy.dataset.day_values import COLUMNS, DayValues, day_values, values_of
 from miso_scrapy.dataset.days import DayRange
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.merge import merge
-from miso_scrapy.dataset.tables import (
-    SCHEMAS,
-    TABLES,
-    arrow_table,
-    kind_in,
-    market_day_of,
-    read_parquet,
-    version_in,
-)
 from miso_scrapy.store import Store, StoreUnavailable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from miso_scrapy.dataset.day_values import DayValues
 
 _LAYOUT = 3
 """The version of the tables. Change it when the same files give other tables: all days are redone."""
@@ -201,6 +199,8 @@ class ExportedTables:
 
     def kind(self, listing: Listing) -> Kind | None:
         """Return the kind that one of the tables was made from; None if there are no tables."""
+        from miso_scrapy.dataset.tables import kind_in
+
         for day, tables in listing.tables.items():
             for table in tables:
                 body = self.store.get(self._key(key_of(table, day)))
@@ -218,6 +218,7 @@ class ExportedTables:
 
         Raises StoreUnavailable and WrongTables.
         """
+        from miso_scrapy.dataset.tables import market_day_of, read_parquet, version_in
 
         def read(tables: Mapping[str, bytes]) -> dict[str, pa.Table]:
             return {name: read_parquet(name, day, body) for name, body in tables.items()}
@@ -239,6 +240,8 @@ class ExportedTables:
 
     def table(self, name: str, days: Sequence[date]) -> list[pa.Table]:
         """Return the table *name* of each of *days*. Raises StoreUnavailable and WrongTables."""
+        from miso_scrapy.dataset.tables import SCHEMAS, arrow_table, read_parquet
+
         pending = self.pending()
 
         def table(day: date, body: bytes | None) -> pa.Table:
@@ -254,6 +257,9 @@ class ExportedTables:
 
         It reads only the columns that it needs, which takes a fraction of the time of market_days().
         """
+        from miso_scrapy.dataset.day_values import COLUMNS, day_values, values_of
+        from miso_scrapy.dataset.tables import read_parquet, version_in
+
         pending = self.pending()
 
         def values(day: date, *bodies: bytes | None) -> DayValues:

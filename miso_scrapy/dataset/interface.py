@@ -18,12 +18,12 @@ from miso_scrapy.archive.identity import Kind, archive_kind
 from miso_scrapy.dataset.as_of import known_by
 from miso_scrapy.dataset.audit import DayFacts, audit, facts, figures, within
 from miso_scrapy.dataset.days import DayRange, days
-from miso_scrapy.dataset.export import Update
 from miso_scrapy.dataset.exported import ExportedTables
 from miso_scrapy.dataset.faults import WrongTables
 from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.read import read
 from miso_scrapy.dataset.tables import SCHEMAS, TIME, arrow_table
+from miso_scrapy.dataset.update import Update
 from miso_scrapy.dataset.workers import ClusterUnavailable, Map, workers
 from miso_scrapy.feed.market_day import market_day
 from miso_scrapy.store import Store, StoreUnavailable
