@@ -29,8 +29,8 @@ from miso_scrapy.store import Store, StoreUnavailable
 from miso_scrapy.store.location import Location
 
 if TYPE_CHECKING:
-    from miso_scrapy.dataset.export import Exported
     from miso_scrapy.dataset.exported import ExportedTables, Manifest
+    from miso_scrapy.dataset.update import Exported
 
 T = TypeVar("T")
 
@@ -130,8 +130,8 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
         Return the tables, their manifest, and the result of each day that was not up to date. Raises
         StoreUnavailable and WrongTables.
         """
-        from miso_scrapy.dataset.export import Update
         from miso_scrapy.dataset.exported import ExportedTables
+        from miso_scrapy.dataset.update import Update
 
         assert self.settings is not None
         tables = ExportedTables(*target.open(name, self.settings))
@@ -208,6 +208,9 @@ class DatasetCommand(StrictUsage, ScrapyCommand):
 
 def progress(work: Iterable[T], total: int) -> Iterator[T]:
     """Yield from *work*, with a progress bar on a terminal."""
+    if not total:  # an empty bar would need tqdm, which starts a thread
+        yield from work
+        return
     from tqdm import tqdm
 
     options = {"unit": " days", "disable": None, "file": sys.stderr, **bar_size()}

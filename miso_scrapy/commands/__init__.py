@@ -2,10 +2,6 @@
 
 import gc
 
-# When Scrapy's TLS module is imported, it looks at all modules that are loaded (inspect.stack). Here,
-# where they are fewer, that takes less CPU time than before the first request.
-import scrapy.core.downloader.contextfactory  # noqa: F401
-
 from miso_scrapy.cli.output import outlive_the_reader
 
 outlive_the_reader()

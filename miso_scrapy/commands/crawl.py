@@ -48,6 +48,10 @@ class Command(StrictUsage, CrawlCommand):
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         """Refuse wrong arguments and settings before anything is started."""
+        # When Scrapy's TLS module is imported, it looks at all modules that are loaded (inspect.stack).
+        # Here, where they are fewer, that takes less CPU time than before the first request.
+        import scrapy.core.downloader.contextfactory  # noqa: F401
+
         super().process_options(args, opts)
         assert self.settings is not None
         check_run(self.name, self.settings, self.spider(args), opts.spargs)

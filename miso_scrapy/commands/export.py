@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from miso_scrapy.archive.identity import Kind
 from miso_scrapy.cli.dataset_command import DatasetCommand, progress
+from miso_scrapy.dataset import TABLES
 from miso_scrapy.dataset.days import DayFiles, DayRange
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.workers import workers
@@ -95,7 +96,6 @@ class Command(DatasetCommand):
 
     def _csv(self, store: Store, found: list[DayFiles], target: Location, dask: str | None) -> None:
         from miso_scrapy.dataset.export import export_csv
-        from miso_scrapy.dataset.tables import TABLES
 
         path = PurePath(target.path)
         if path.suffix.lower() == ".csv":

@@ -155,14 +155,13 @@ def audit(known: DayFacts, now: datetime) -> DayAudit:
     """Return the counts of a market day. Intervals that are not due yet at *now* are not missing."""
     start = midnight(known.day)
     due = min(max((now - start) // INTERVAL, 0), INTERVALS_A_DAY)
-    grid = [start + number * INTERVAL for number in range(INTERVALS_A_DAY)]
-    own = [at for number, at in enumerate(grid) if known.own >> number & 1]
-    missing = [at for number, at in enumerate(grid[:due]) if not known.known >> number & 1]
+    own = _numbers(known.own)
+    missing = _numbers(~known.known & (1 << due) - 1)
     return DayAudit(
         day=known.day,
         snapshots=len(own),
         values=known.known.bit_count(),
-        missing=list(_gaps(missing)),
+        missing=list(_gaps(start + number * INTERVAL for number in missing)),
         healed=known.healed,
         revisions=known.revisions,
         largest_revision_mw=known.largest_revision_mw,
@@ -170,8 +169,8 @@ def audit(known: DayFacts, now: datetime) -> DayAudit:
         dropped_rows=known.dropped_rows,
         filed_under_another_day=known.filed_under_another_day,
         empty_snapshots=known.empty_snapshots,
-        longest_silence=_longest_silence(own, start, start + due * INTERVAL),
-        own=(own[0], own[-1]) if own else None,
+        longest_silence=_longest_silence(own, due),
+        own=(start + own[0] * INTERVAL, start + own[-1] * INTERVAL) if own else None,
         due=start + due * INTERVAL,
         newest=known.newest,
     )
@@ -270,10 +269,12 @@ def _gaps(missing: Iterable[datetime]) -> Iterable[Gap]:
         yield Gap(first, last)
 
 
-def _longest_silence(own: Sequence[datetime], start: datetime, end: datetime) -> timedelta:
-    """Return the longest time between *start* and *end* in which no interval has a snapshot."""
-    edges = [start - INTERVAL, *own, max(end, start)]
-    return max(
-        (later - earlier - INTERVAL for earlier, later in pairwise(edges)),
-        default=timedelta(),
-    )
+def _numbers(bits: int) -> list[int]:
+    """Return the numbers of the *bits* that are set, in order; the lowest bit is 0."""
+    return [number for number, bit in enumerate(reversed(f"{bits:b}")) if bit == "1"]
+
+
+def _longest_silence(own: Sequence[int], due: int) -> timedelta:
+    """Return the longest time in which none of the first *due* intervals is in *own*."""
+    edges = [-1, *own, due]
+    return max(later - earlier - 1 for earlier, later in pairwise(edges)) * INTERVAL

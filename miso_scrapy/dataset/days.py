@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import chain, groupby, takewhile
+from itertools import chain, groupby
 from operator import itemgetter
 
 from miso_scrapy.archive.document import DATA_TYPE, ROOT, key_of
@@ -119,8 +120,12 @@ def _filed(store: Store, wanted: DayRange) -> Iterator[Entry]:
     # Keys that begin with another character than a digit come after all dates.
     first = _before(wanted.start, _EARLY) if wanted.start else ROOT
     end = _before(wanted.end, _LATE) if wanted.end else f"{ROOT}/:"
-    listed = takewhile(lambda entry: entry.key < end, store.entries(ROOT, after=first))
-    return (entry for entry in listed if _FILED.fullmatch(entry.key))
+    filed = _FILED.fullmatch
+    for entry in store.entries(ROOT, after=first):
+        if entry.key >= end:
+            return
+        if filed(entry.key):
+            yield entry
 
 
 def _parts(filed: Iterable[Entry]) -> Iterator[tuple[date, int, list[Entry]]]:
@@ -134,8 +139,13 @@ def _parts(filed: Iterable[Entry]) -> Iterator[tuple[date, int, list[Entry]]]:
         except ValueError:
             continue
         entries = list(group)
-        yield utc_day - _DAY, 1, [entry for entry in entries if entry.key[_CLOCK] < _LATE]
-        yield utc_day, 0, [entry for entry in entries if entry.key[_CLOCK] >= _EARLY]
+        early, late = (bisect_left(entries, clock, key=_clock) for clock in (_EARLY, _LATE))
+        yield utc_day - _DAY, 1, entries[:late]
+        yield utc_day, 0, entries[early:]
+
+
+def _clock(entry: Entry) -> str:
+    return entry.key[_CLOCK]
 
 
 _MIDNIGHT = datetime.combine(date(2000, 1, 1), time(), EST).astimezone(UTC)

@@ -13,6 +13,9 @@ even if the export is killed, and if several exports run at once:
 3. The file below ``_pending`` is removed.
 
 The next export finishes a day that has a file below ``_pending``.
+
+Arrow takes longer to import than a year of the listing takes to compare with the manifest. So it is
+imported only to read tables.
 """
 
 from __future__ import annotations
@@ -21,25 +24,28 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-import pyarrow as pa
 
 from miso_scrapy.archive.identity import Kind
+from miso_scrapy.dataset import TABLES
 from miso_scrapy.dataset.audit import DayFacts
-from miso_scrapy.dataset.day_values import COLUMNS, DayValues, day_values, values_of
 from miso_scrapy.dataset.days import DayRange
 from miso_scrapy.dataset.faults import Faults
 from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.merge import merge
-from miso_scrapy.dataset.tables import TABLES, kind_in, market_day_of, read_parquet, version_in
 from miso_scrapy.store import Store, StoreUnavailable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from miso_scrapy.dataset.day_values import DayValues
 
 _LAYOUT = 3
 """The version of the tables. Change it when the same files give other tables: all days are redone."""
@@ -47,6 +53,7 @@ _TABLE = re.compile(rf"({'|'.join(TABLES)})/market_day=(\d{{4}}-\d\d-\d\d)/\1\.p
 _PENDING = re.compile(r"_pending/(\d{4}-\d\d-\d\d)-[0-9a-f]+\.zip", re.ASCII)
 _TRIES = 20
 _AT_ONCE = 32
+_READERS = 2  # threads; they hold the GIL half of the time, so more of them only wait
 
 
 def key_of(table: str, day: date) -> str:
@@ -123,6 +130,8 @@ class ExportedTables:
     def __init__(self, store: Store, prefix: str = "") -> None:
         self.store = store
         self._prefix = prefix
+        self._last: tuple[bytes, dict[str, Any]] = b"", {}
+        """The manifest that was read last, and its JSON."""
 
     @property
     def location(self) -> str:
@@ -136,23 +145,33 @@ class ExportedTables:
         """
         return _parsed(self._manifest()[0], wanted)
 
+    def manifest_kind(self) -> Kind | None:
+        """Return the kind in the manifest; None if there is no manifest. Raises StoreUnavailable."""
+        return self.manifest(DayRange(date.max)).kind  # without the entries of the days
+
     def _manifest(self) -> tuple[dict[str, Any], str | None]:
-        """Return the JSON of the manifest, which may be damaged, and its version."""
+        """Return the JSON of the manifest, which may be damaged, and its version.
+
+        The JSON is kept for the next call: do not change it.
+        """
         found = self.store.get_versioned(self._key("_manifest.json"))
         if found is None:
             return {}, None
-        try:
-            value = orjson.loads(found[0])
-        except ValueError:
-            value = None
-        return value if isinstance(value, dict) else {}, found[1]
+        body, version = found
+        if body != self._last[0]:
+            try:
+                value = orjson.loads(body)
+            except ValueError:
+                value = None
+            self._last = body, value if isinstance(value, dict) else {}
+        return self._last[1], version
 
     def save(self, days: Mapping[date, Entry], kind: Kind) -> None:
         """Put the entries of *days* into the manifest. Raises StoreUnavailable."""
         for _ in range(_TRIES):
             value, version = self._manifest()
-            entries = {} if _parsed(value).kind is None else value["days"]  # empty if it is damaged
-            entries |= {str(day): entry.to_json() for day, entry in days.items()}
+            old = {} if _parsed(value).kind is None else value["days"]  # empty if it is damaged
+            entries = old | {str(day): entry.to_json() for day, entry in days.items()}
             value = {"kind": kind, "days": dict(sorted(entries.items()))}
             body = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
             if self.store.replace(self._key("_manifest.json"), body, version):
@@ -180,6 +199,8 @@ class ExportedTables:
 
     def kind(self, listing: Listing) -> Kind | None:
         """Return the kind that one of the tables was made from; None if there are no tables."""
+        from miso_scrapy.dataset.tables import kind_in
+
         for day, tables in listing.tables.items():
             for table in tables:
                 body = self.store.get(self._key(key_of(table, day)))
@@ -197,6 +218,7 @@ class ExportedTables:
 
         Raises StoreUnavailable and WrongTables.
         """
+        from miso_scrapy.dataset.tables import market_day_of, read_parquet, version_in
 
         def read(tables: Mapping[str, bytes]) -> dict[str, pa.Table]:
             return {name: read_parquet(name, day, body) for name, body in tables.items()}
@@ -216,29 +238,52 @@ class ExportedTables:
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             return list(threads.map(lambda day: self.market_day(day, pending.get(day, ())), days))
 
+    def table(self, name: str, days: Sequence[date]) -> list[pa.Table]:
+        """Return the table *name* of each of *days*. Raises StoreUnavailable and WrongTables."""
+        from miso_scrapy.dataset.tables import SCHEMAS, arrow_table, read_parquet
+
+        pending = self.pending()
+
+        def table(day: date, body: bytes | None) -> pa.Table:
+            if day in pending:
+                return arrow_table(name, self.market_day(day, pending[day]))
+            return SCHEMAS[name].empty_table() if body is None else read_parquet(name, day, body)
+
+        with ThreadPoolExecutor(_READERS) as threads:
+            return list(threads.map(table, days, self._bodies(days, (name,))))
+
     def values(self, days: Sequence[date]) -> list[DayValues]:
         """Return the values of each of *days*. Raises StoreUnavailable and WrongTables.
 
         It reads only the columns that it needs, which takes a fraction of the time of market_days().
         """
+        from miso_scrapy.dataset.day_values import COLUMNS, day_values, values_of
+        from miso_scrapy.dataset.tables import read_parquet, version_in
+
         pending = self.pending()
-        keys = [self._key(key_of(table, day)) for day in days for table in COLUMNS]
-        bodies = iter(self.store.get_all(keys))
-        found = []
-        for day in days:
-            tables = {}
-            for name, columns in COLUMNS.items():
-                body = next(bodies)
-                if isinstance(body, StoreUnavailable):
-                    raise body
-                if body is not None:
-                    tables[name] = read_parquet(name, day, body, columns)
+
+        def values(day: date, *bodies: bytes | None) -> DayValues:
+            tables = {
+                name: read_parquet(name, day, body, columns)
+                for (name, columns), body in zip(COLUMNS.items(), bodies, strict=True)
+                if body is not None
+            }
             replaced = len({version_in(table) for table in tables.values()}) > 1
             if replaced or day in pending:
-                found.append(values_of(self.market_day(day, pending.get(day, ()))))
-            else:
-                found.append(day_values(day, tables))
-        return found
+                return values_of(self.market_day(day, pending.get(day, ())))
+            return day_values(day, tables)
+
+        of_day = [self._bodies(days, COLUMNS)] * len(COLUMNS)  # one iterator: each takes the next
+        with ThreadPoolExecutor(_READERS) as threads:
+            return list(threads.map(values, days, *of_day))
+
+    def _bodies(self, days: Iterable[date], tables: Collection[str]) -> Iterator[bytes | None]:
+        """Yield each of *tables* of each of *days*, None if it is not there. Raises StoreUnavailable."""
+        keys = [self._key(key_of(table, day)) for day in days for table in tables]
+        for body in self.store.get_all(keys):
+            if isinstance(body, StoreUnavailable):
+                raise body
+            yield body
 
     def check(self) -> None:
         """Raise StoreUnavailable if tables certainly cannot be stored."""

@@ -18,12 +18,12 @@ from miso_scrapy.archive.identity import Kind, archive_kind
 from miso_scrapy.dataset.as_of import known_by
 from miso_scrapy.dataset.audit import DayFacts, audit, facts, figures, within
 from miso_scrapy.dataset.days import DayRange, days
-from miso_scrapy.dataset.export import Update
 from miso_scrapy.dataset.exported import ExportedTables
 from miso_scrapy.dataset.faults import WrongTables
 from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.read import read
-from miso_scrapy.dataset.tables import SCHEMAS, TIME, arrow_table, read_parquet
+from miso_scrapy.dataset.tables import SCHEMAS, TIME, arrow_table
+from miso_scrapy.dataset.update import Update
 from miso_scrapy.dataset.workers import ClusterUnavailable, Map, workers
 from miso_scrapy.feed.market_day import market_day
 from miso_scrapy.store import Store, StoreUnavailable
@@ -93,7 +93,7 @@ def open_archive(
         if not prefix and any(True for _ in store.entries(ROOT)):
             return Archive(str(where), store, exported, dask)
         found = ExportedTables(store, prefix)
-        if exported is None and found.manifest().kind is not None:
+        if exported is None and found.manifest_kind() is not None:
             return Archive(str(where), None, found, dask)
     raise ArchiveError(f"{where} holds no archive and no exported tables: check the location")
 
@@ -224,12 +224,12 @@ class Archive:
                 kind = self._kind()
             else:
                 parts, kind = self._exported(self._tables, name, wanted)
-        marked = [
-            table.add_column(0, "market_day", _repeated(day, len(table))) for day, table in parts
+        tables = [SCHEMAS[name].empty_table(), *(table for _, table in parts)]
+        repeated = [
+            pa.array([], pa.date32()),
+            *(_repeated(day, len(table)) for day, table in parts),
         ]
-        empty = SCHEMAS[name].empty_table()
-        marked.append(empty.add_column(0, "market_day", pa.array([], pa.date32())))
-        whole = pa.concat_tables([table.replace_schema_metadata(None) for table in marked])
+        whole = pa.concat_tables(tables).add_column(0, "market_day", pa.chunked_array(repeated))
         return _in_zone(whole.replace_schema_metadata({"miso_scrapy.kind": str(kind)}), tz)
 
     def _days(self, wanted: DayRange, then: datetime | None) -> Iterator[MarketDay]:
@@ -252,19 +252,9 @@ class Archive:
         self, tables: ExportedTables, name: str, wanted: DayRange
     ) -> tuple[list[tuple[date, pa.Table]], Kind]:
         self._update(tables, wanted)
-        manifest, pending = tables.manifest(wanted), tables.pending()
-
-        def part(day: date) -> tuple[date, pa.Table]:
-            if day in pending:
-                return day, arrow_table(name, tables.market_day(day, pending[day]))
-            found = tables.read(day, [name])
-            if not found:
-                return day, SCHEMAS[name].empty_table()
-            return day, read_parquet(name, day, found[name][0])
-
-        found = [day for day, entry in manifest.days.items() if entry.tables]
-        with ThreadPoolExecutor(32) as threads:
-            return list(threads.map(part, sorted(found))), manifest.kind or Kind.REAL
+        manifest = tables.manifest(wanted)
+        found = sorted(day for day, entry in manifest.days.items() if entry.tables)
+        return list(zip(found, tables.table(name, found), strict=True)), manifest.kind or Kind.REAL
 
     def _facts(self, tables: ExportedTables, wanted: DayRange) -> list[DayFacts]:
         self._update(tables, wanted)
@@ -284,7 +274,7 @@ class Archive:
         if self._store is not None:
             return archive_kind(self._store)
         assert self._tables is not None
-        return self._tables.manifest().kind or Kind.REAL
+        return self._tables.manifest_kind() or Kind.REAL
 
     @contextmanager
     def _spread(self, tasks: int) -> Iterator[Map]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from miso_scrapy.archive.identity import Kind
+from miso_scrapy.dataset import TABLES
 from miso_scrapy.dataset.faults import DamagedTable, WrongTables
 from miso_scrapy.dataset.fold import FiledFile, LoadValue, MarketDay, Vintage
 from miso_scrapy.feed.candidate import INTERVAL
@@ -69,7 +70,6 @@ SCHEMAS = {
         }
     ),
 }
-TABLES = tuple(SCHEMAS)
 
 _LENGTH = {"load": INTERVAL, "forecast": HOUR, "cleared": HOUR}
 """The length of an interval, for the tables whose last column is its end."""
