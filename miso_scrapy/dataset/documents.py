@@ -48,12 +48,13 @@ class DocumentReader:
     def _loads(self, text: bytes) -> Any:
         try:
             document: Any = _DECODER.decode(text.decode())
-        except msgspec.ValidationError:
-            return msgspec.json.decode(text)  # JSON, but no document
-        data = document["data"]
-        for name, array in self._arrays.items():
-            if name in data:
-                data[name] = array.read(bytes(data[name]))
+            data = document["data"]
+            for name, array in self._arrays.items():
+                if name in data:
+                    data[name] = array.read(bytes(data[name]))
+        except msgspec.DecodeError:
+            # It is JSON, but no document; or it is no JSON, and this error names the place in the file.
+            return msgspec.json.decode(text)
         return document
 
 

@@ -88,6 +88,20 @@ def test_a_row_that_was_added_and_is_not_json_makes_the_document_unreadable(arra
     assert reader.read(gzip.compress(document % b"[1,2]"))[0]["FiveMinTotalLoad"] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("number", "fault"),
+    [(b"1e999", "Number"), (b"1" * 5000, "Integer value")],
+    ids=["1e999", "5000 digits"],
+)
+def test_the_message_names_a_number_out_of_range_by_its_place_in_the_file(number, fault):
+    document = b'{"data": {"RefId": "", "FiveMinTotalLoad": [1%b]}, "collection_metadata": {}}'
+    reader = DocumentReader()
+    reader.read(gzip.compress(document % b""))
+    with pytest.raises(UnreadableDocument) as caught:
+        reader.read(gzip.compress(document % (b",2," + number)))
+    assert str(caught.value) == f"it is not JSON ({fault} out of range - at `$[...][...][2]`)"
+
+
 @given(st.binary(max_size=60) | VALUES.map(lambda value: json.dumps(value).encode()))
 def test_a_text_is_a_document_for_this_reader_if_it_is_one_for_the_archive(text):
     body = gzip.compress(text)
