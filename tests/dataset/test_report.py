@@ -28,6 +28,7 @@ from miso_scrapy.feed.shape import normalise
 from miso_scrapy.report.page import Source, report
 from miso_scrapy.simulator.load import day_of, snapshot
 from miso_scrapy.simulator.writer import begin, write_day
+from tests.support import warm_start
 from tests.support.project import FOREIGN, SCRAPY
 
 CHROMIUM = shutil.which("chromium")
@@ -82,7 +83,7 @@ def run(archive):
     clean = {name: value for name, value in os.environ.items() if not FOREIGN.match(name)}
 
     def run(*args, **env):
-        return subprocess.run(
+        return warm_start.run(
             [SCRAPY, *map(str, args)],
             cwd=archive,
             env={
@@ -92,8 +93,8 @@ def run(archive):
                 **env,
             },
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             timeout=120,
         )
 
