@@ -142,9 +142,24 @@ def pytest_xdist_auto_num_workers():
     )
 
 
+# The files of the longest tests, and of those that wait the most.
+FIRST = [
+    "test_container.py",
+    "test_followed_day.py",
+    "test_follow.py",
+    "test_outages.py",
+    "test_tables_whole.py",
+    "test_min_interval.py",
+    "test_scrapyd.py",
+    "test_alerts.py",
+]
+
+
 def pytest_collection_modifyitems(items):
-    """The outages come first: they wait the most, and at the end nobody should wait for them."""
-    items.sort(key=lambda item: item.path.name != "test_outages.py")
+    """The longest come first: at the end nobody should wait for them."""
+    items.sort(
+        key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST)
+    )
 
 
 def pytest_terminal_summary(terminalreporter):
