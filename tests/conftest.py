@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 
+import hypothesis
 import pytest
 
 from tests.support import warm_start
@@ -13,6 +14,10 @@ from tests.support.servers import S3, EmptyBucket, EmptyTopic, Feed, Kafka, Valk
 
 # gridstatus cannot be had for this Python: there is nothing to skip.
 collect_ignore = ["dataset/test_gridstatus.py"] if sys.version_info >= (3, 13) else []
+
+# An example takes as long as a busy machine lets it take.
+hypothesis.settings.register_profile("no deadline", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")

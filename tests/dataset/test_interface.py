@@ -122,7 +122,7 @@ def test_an_answer_as_of_a_time_has_changes_only(tmp_path):
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_as_of_a_time_files_give_what_an_archive_of_only_what_was_collected_gives(drawn):
     with TemporaryDirectory() as both:
         whole, then = Path(both) / "whole", Path(both) / "then"
