@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 
+import hypothesis
 import pytest
 
 from tests.support import warm_start
@@ -13,6 +14,10 @@ from tests.support.servers import S3, EmptyBucket, EmptyTopic, Feed, Kafka, Valk
 
 # gridstatus cannot be had for this Python: there is nothing to skip.
 collect_ignore = ["dataset/test_gridstatus.py"] if sys.version_info >= (3, 13) else []
+
+# An example takes as long as a busy machine lets it take.
+hypothesis.settings.register_profile("no deadline", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")
@@ -142,9 +147,24 @@ def pytest_xdist_auto_num_workers():
     )
 
 
+# The files of the longest tests, and of those that wait the most.
+FIRST = [
+    "test_container.py",
+    "test_followed_day.py",
+    "test_follow.py",
+    "test_outages.py",
+    "test_tables_whole.py",
+    "test_min_interval.py",
+    "test_scrapyd.py",
+    "test_alerts.py",
+]
+
+
 def pytest_collection_modifyitems(items):
-    """The outages come first: they wait the most, and at the end nobody should wait for them."""
-    items.sort(key=lambda item: item.path.name != "test_outages.py")
+    """The longest come first: at the end nobody should wait for them."""
+    items.sort(
+        key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST)
+    )
 
 
 def pytest_terminal_summary(terminalreporter):

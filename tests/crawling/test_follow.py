@@ -89,7 +89,7 @@ def test_a_candidate_to_come_is_not_fetched_before_it_is_due_and_a_stop_is_obeye
     assert "Received SIGTERM" in said[0]["message"]
     assert [line["message"] for line in said[-2:]] == ["Spider closed (shutdown)", "0 candidates"]
     told, closed = (datetime.fromisoformat(line["time"]) for line in (said[0], said[-1]))
-    assert closed - told < timedelta(seconds=1)
+    assert closed - told < timedelta(seconds=5)  # a second, on a machine that is not busy
 
 
 @faketime
@@ -308,7 +308,7 @@ def test_each_published_snapshot_is_filed_at_any_phase(environment, tmp_path):
         for phase in (0, 45, 150):
             place = tmp_path / str(phase)
             place.mkdir()
-            clock = FastClock(datetime(2025, 12, 5, 12, tzinfo=UTC), 200)
+            clock = FastClock(datetime(2025, 12, 5, 12, tzinfo=UTC), 75)
             begin = datetime(2025, 12, 5, 12, 1, tzinfo=UTC)
             feed = stack.enter_context(
                 PublishedFeed(clock, begin, 3 * PUBLISHED, phase, JITTER, seed=phase)
@@ -330,12 +330,16 @@ def test_each_published_snapshot_is_filed_at_any_phase(environment, tmp_path):
         for run, feed, clock, place in runs:
             later = [(at, body) for at, body in feed.published if at > feed.began()]
             expected = later[:PUBLISHED]
-            clock.wait_until(expected[-1][0] + timedelta(seconds=200))
+            wanted = {normalise(orjson.loads(body))["RefId"] for _, body in expected}
+            archive = Archive(place / "data")
+            filed = set()
+            clock.wait_until(expected[-1][0])
+            patience = expected[-1][0] + timedelta(seconds=3000)  # for a machine that is busy
+            while not wanted <= filed and clock.now() < patience:
+                time.sleep(0.1)
+                filed = {archive.document(path)["data"]["RefId"] for path in archive.files()}
             run.send_signal(signal.SIGTERM)
             log, _ = run.communicate(timeout=30)
-            archive = Archive(place / "data")
-            filed = {archive.document(path)["data"]["RefId"] for path in archive.files()}
-            wanted = {normalise(orjson.loads(body))["RefId"] for _, body in expected}
             assert wanted <= filed, (sorted(wanted - filed), feed.asked, feed.published, log)
             assert min(feed.gaps()) >= 60
             assert Run(run.returncode, log).stats["miso/asked_again"] > 0

@@ -4,6 +4,7 @@ What the page says is compared with what this module computes from the archive's
 """
 
 import csv
+import functools
 import gzip
 import json
 import os
@@ -28,6 +29,7 @@ from miso_scrapy.feed.shape import normalise
 from miso_scrapy.report.page import Source, report
 from miso_scrapy.simulator.load import day_of, snapshot
 from miso_scrapy.simulator.writer import begin, write_day
+from tests.support import warm_start
 from tests.support.project import FOREIGN, SCRAPY
 
 CHROMIUM = shutil.which("chromium")
@@ -81,8 +83,9 @@ def run(archive):
     """Run `scrapy ARGS...` on the archive."""
     clean = {name: value for name, value in os.environ.items() if not FOREIGN.match(name)}
 
-    def run(*args, **env):
-        return subprocess.run(
+    def run(*args, cold=False, **env):
+        start = functools.partial(subprocess.run, text=True) if cold else warm_start.run
+        return start(
             [SCRAPY, *map(str, args)],
             cwd=archive,
             env={
@@ -92,8 +95,8 @@ def run(archive):
                 **env,
             },
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             timeout=120,
         )
 
@@ -830,7 +833,7 @@ def test_what_cannot_be_reported_is_said_in_one_line(run, tmp_path):
 def test_without_its_libraries_it_says_what_to_install(run, tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['jinja2'] = None")
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    done = run("report", "-o", tmp_path / "report.html", PYTHONPATH=path)
+    done = run("report", "-o", tmp_path / "report.html", cold=True, PYTHONPATH=path)
     assert done.returncode == 2
     assert done.stderr == (
         "scrapy report: jinja2 is not installed: pip install miso-scrapy[dataset], or "

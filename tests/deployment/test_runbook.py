@@ -2,13 +2,13 @@
 
 import os
 import re
-import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.support import warm_start
 from tests.support.documentation import page, section
 from tests.support.servers import free_port
 
@@ -22,13 +22,10 @@ def follow(tmp_path, environment):
         for command in re.findall(
             r"^ +\$ (.*)$", section(page("operating/runbook"), title), re.MULTILINE
         ):
-            done = subprocess.run(
-                ["bash", "-c", command],
+            done = warm_start.shell(
+                command,
                 cwd=tmp_path,
                 env={**environment, "MISO_STALE_AFTER": "15", "PATH": path, **env},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
                 timeout=120,
             )
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"

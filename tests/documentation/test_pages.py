@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from tests.support import warm_start
 from tests.support.documentation import DOCS, PROJECT, anchors, blocks, pages
 from tests.support.servers import free_port
 
@@ -99,7 +100,7 @@ def terminal(tmp_path, environment):
     """Where a reader is who has installed the project: its commands, a clean place."""
     (tmp_path / ".venv").symlink_to(sys.prefix)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {"cwd": tmp_path, "env": {**environment, "PATH": path}, "stdin": subprocess.DEVNULL}
+    return {"cwd": tmp_path, "env": {**environment, "PATH": path}}
 
 
 def until_ctrl_c(command, terminal):
@@ -111,6 +112,7 @@ def until_ctrl_c(command, terminal):
         process = subprocess.Popen(
             shlex.split(command),
             **terminal,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -142,9 +144,7 @@ def run(command, comment, shown, terminal):
         assert until_ctrl_c(command, terminal) == 0
     else:
         expected = int((re.search(r"exit status (\d)", comment or "") or [0, 0])[1])
-        done = subprocess.run(
-            ["bash", "-c", command], **terminal, capture_output=True, text=True, timeout=120
-        )
+        done = warm_start.shell(command, **terminal, timeout=120)
         assert done.returncode == expected, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         shows(shown, done.stdout + done.stderr, log="scrapy crawl" in command)
@@ -168,6 +168,7 @@ def test_a_page_works_as_it_is_shown(name, terminal):
             done = subprocess.run(
                 [sys.executable, "-c", block.text],
                 **terminal,
+                stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 timeout=120,

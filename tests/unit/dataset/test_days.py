@@ -42,7 +42,7 @@ ends = st.none() | st.sampled_from(DAYS)
 
 
 @given(st.lists(moments, unique=True, max_size=40).map(sorted), ends, ends)
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_each_day_has_the_files_that_may_be_of_it(candidates, start, end):
     wanted = DayRange(start, end)
     store = Listing(candidates)
@@ -104,7 +104,7 @@ def test_the_listing_ends_with_the_range():
 
 
 @given(st.lists(moments, unique=True, min_size=1, max_size=12), moments)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_directory_is_listed_from_a_key_on(tmp_path_factory, candidates, after):
     root = tmp_path_factory.mktemp("archive")
     for each in candidates:

@@ -98,7 +98,6 @@ def tables(day):
 
 
 @given(sequences(), st.randoms())
-@settings(deadline=None)
 def test_the_load_is_what_a_naive_last_wins_fold_gives(sequence, chance):
     # Of snapshots of the same interval the one that was collected last counts.
     collected = [
@@ -115,7 +114,7 @@ def test_the_load_is_what_a_naive_last_wins_fold_gives(sequence, chance):
 
 
 @given(sequences())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_through_the_archives_bytes_it_comes_out_the_same(sequence):
     with tempfile.TemporaryDirectory() as directory:
         store = DirectoryStore(Path(directory))

@@ -3,7 +3,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from miso_scrapy.archive.document import pack, unpack
@@ -332,7 +332,6 @@ def test_a_snapshot_or_a_wrong_shape_is_no_error_body(body):
 
 
 @given(st.binary() | JSON.map(lambda payload: json.dumps(payload).encode()))
-@settings(deadline=None)
 def test_any_body_is_looked_at_without_an_exception(body):
     found = error_in(body)
     assert found is None or len(found.splitlines()) == 1

@@ -114,7 +114,7 @@ class Interleavings(RuleBasedStateMachine):
 
 
 TestInterleavings = Interleavings.TestCase
-TestInterleavings.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestInterleavings.settings = settings(max_examples=100, stateful_step_count=30)
 
 
 def test_a_turn_that_came_too_late_is_given_again_unless_another_was_taken():

@@ -3,7 +3,7 @@ import math
 
 import jsonschema_rs
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -279,7 +279,6 @@ def finite(value):
 @example({**SNAPSHOT, "FiveMinTotalLoad": [{"Time": "00:05\n", "Value": 1}]})
 @example({**SNAPSHOT, "ClearedMW": [{"Hour": 1.0, "Value": 1}]})
 @example({**SNAPSHOT, "ClearedMW": [{"Hour": 10**400, "Value": 10**400}]})
-@settings(deadline=None)
 def test_both_validators_agree_on_every_snapshot(snapshot):
     fast = jsonschema_rs.validator_for(schema()).is_valid(snapshot)
     assert fast == Draft202012Validator(schema()).is_valid(snapshot)
@@ -287,14 +286,12 @@ def test_both_validators_agree_on_every_snapshot(snapshot):
 
 @given(SNAPSHOTS | VALUES)
 @example({**SNAPSHOT, "ClearedMW": [{"Hour": "1\n", "Value": 1}]})
-@settings(deadline=None)
 def test_a_problem_is_one_line_and_never_an_exception(snapshot):
     found = problem(snapshot)
     assert found is None or len(found.splitlines()) == 1
 
 
 @given(SNAPSHOTS)
-@settings(deadline=None)
 def test_what_is_valid_has_finite_numbers_and_labels_in_every_record(snapshot):
     if problem(snapshot) is None:
         for name, label, value in ARRAYS:
@@ -302,13 +299,11 @@ def test_what_is_valid_has_finite_numbers_and_labels_in_every_record(snapshot):
 
 
 @given(GOOD)
-@settings(deadline=None)
 def test_every_good_snapshot_is_valid(snapshot):
     assert problem(snapshot) is None
 
 
 @given(GOOD, st.sampled_from(ARRAYS), st.sampled_from(["abc", "", True, None]), st.integers(0, 5))
-@settings(deadline=None)
 def test_one_bad_value_anywhere_is_found_where_it_is(snapshot, array, wrong, position):
     name, label, value = array
     position = min(position, len(snapshot[name]))

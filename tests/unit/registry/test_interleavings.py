@@ -221,7 +221,6 @@ def test_any_interleaving_keeps_the_promises(part, valkey):
         settings=settings(
             max_examples=60,
             stateful_step_count=40,
-            deadline=None,
             derandomize=False,
             suppress_health_check=list(HealthCheck),
         ),

@@ -130,7 +130,6 @@ def test_another_day_gives_another_load():
 
 
 @given(SEEDS, INSTANTS)
-@settings(deadline=None)
 def test_the_load_is_plausible_on_any_day(seed, instant):
     last = (instant - timedelta(hours=5)).replace(hour=23, minute=55) + timedelta(hours=5)
     for mw in values(normalise(snapshot(seed, last))).values():
@@ -143,7 +142,6 @@ def largest_step(mw):
 
 
 @given(SEEDS, DAYS, st.integers(1, 4))
-@settings(deadline=None)
 def test_the_load_does_not_jump_at_midnight(seed, first, more):
     days = [whole_day(first + timedelta(days=number), seed) for number in range(more + 1)]
     for day, following in pairwise(days):
@@ -171,7 +169,7 @@ def peaks(seed, first, days=28):
 
 
 @given(SEEDS, st.integers(2000, 2060))
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_winter_has_a_morning_and_an_evening_peak_and_summer_one_in_the_afternoon(seed, year):
     morning, evening = peaks(seed, date(year, 1, 5))
     assert 6 <= morning <= 9
@@ -186,7 +184,7 @@ def test_the_load_is_lower_at_night_than_in_the_afternoon_of_a_summer_day():
 
 
 @given(SEEDS)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_the_load_has_no_jumps(seed):
     day = list(load(LAST, seed).values())
     assert max(abs(b - a) for a, b in pairwise(day)) < 3_000
@@ -229,7 +227,6 @@ def test_a_forecast_errs_more_the_further_ahead_and_in_both_directions():
 
 
 @given(SEEDS, DAYS)
-@settings(deadline=None)
 def test_the_cleared_mw_stay_the_same_all_day_and_near_the_load(seed, day):
     midnight = datetime(day.year, day.month, day.day, 5, tzinfo=UTC)
     first, last = (
@@ -250,7 +247,6 @@ def test_the_forecast_changes_during_the_day():
 
 
 @given(SEEDS, INSTANTS)
-@settings(deadline=None)
 def test_both_shapes_say_the_same(seed, instant):
     from_live = normalise(snapshot(seed, instant))
     documented = snapshot(seed, instant, documented=True)
@@ -261,7 +257,6 @@ def test_both_shapes_say_the_same(seed, instant):
 
 
 @given(SEEDS, INSTANTS, st.booleans())
-@settings(deadline=None)
 def test_every_answer_is_a_valid_snapshot(seed, instant, documented):
     assert problem(normalise(snapshot(seed, instant, documented=documented))) is None
 
