@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 
 import orjson
