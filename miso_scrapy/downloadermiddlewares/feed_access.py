@@ -247,7 +247,9 @@ class FeedAccessMiddleware(Component):
                 priority_adjust=1,
             )
         ):
-            self._problem, _ = _why(request, result, problem)
+            self._problem = (
+                problem if isinstance(problem, str) else _why(request, result, problem)[0]
+            )
             return again
         if self._wait_for_feed(*_why(request, result, problem)):
             self._tries, self._problem = 0, ""

@@ -268,4 +268,4 @@ def test_the_readme_has_each_guarantee_in_one_line_with_a_link():
         r"^(\d+)\. \[(.*?)\]\(docs/explanation/guarantees\.md#\1-", PAGES["README"], re.MULTILINE
     )
     assert promised == headings
-    assert len(headings) == 11
+    assert len(headings) == 12
