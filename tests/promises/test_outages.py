@@ -551,7 +551,7 @@ def test_a_followed_run_sends_what_a_broker_that_was_down_did_not_take(
         run.read_until(STORED.format(NOON + timedelta(minutes=minute)))
     broker.turn("pass")
     run.due(20)
-    run.read_until("Kafka takes messages for ", " messages that were owed")
+    run.read_until(STORED.format(NOON + timedelta(minutes=20)), " messages that were owed")
     done = run.stopped()
     assert done.status == 0, done.log
     assert done.log.count("Kafka does not take messages") == 1, done.log
