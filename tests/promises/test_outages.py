@@ -384,7 +384,8 @@ class Followed:
     def read_until(self, *texts):
         """Read the log until each of *texts* was in it since the last call, in any order."""
         missing = list(texts)
-        hangs = threading.Timer(30, self.process.kill)
+        # A time-out in the process may take many times as long by the clock that the test sets.
+        hangs = threading.Timer(120, self.process.kill)
         hangs.start()
         try:
             while missing:
