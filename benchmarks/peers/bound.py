@@ -10,5 +10,6 @@ import orjson
 
 for directory, _, names in os.walk(sys.argv[1]):
     for name in names:
-        with open(f"{directory}/{name}", "rb") as file:  # noqa: PTH123 - Path takes longer
-            orjson.loads(zlib.decompress(file.read(), wbits=31))
+        if name.endswith(".gz"):  # not the archive's identity
+            with open(f"{directory}/{name}", "rb") as file:  # noqa: PTH123 - Path takes longer
+                orjson.loads(zlib.decompress(file.read(), wbits=31))
