@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from miso_scrapy.dataset.fold import MarketDay
 from miso_scrapy.dataset.tables import arrow_table
-from miso_scrapy.feed.market_day import EST, INTERVALS_A_DAY
+from miso_scrapy.feed.market_day import INTERVALS_A_DAY, midnight
 
 HOURS_A_DAY = 24
 
@@ -66,12 +66,12 @@ def day_values(day: date, tables: Mapping[str, pa.Table]) -> DayValues:
 
     A table that is left out has no rows.
     """
-    midnight = round(datetime.combine(day, time(), EST).timestamp()) * 1_000_000
+    begin = round(midnight(day).timestamp()) * 1_000_000
     load: list[float | None] = [None] * INTERVALS_A_DAY
     first: dict[int, int] = {}
     revisions = []
     for start, mw, published in _rows("load_vintages", tables):
-        number, rest = divmod(start - midnight, _INTERVAL)
+        number, rest = divmod(start - begin, _INTERVAL)
         if rest or not 0 <= number < INTERVALS_A_DAY:
             continue
         before = load[number]
@@ -82,12 +82,12 @@ def day_values(day: date, tables: Mapping[str, pa.Table]) -> DayValues:
         load[number] = mw
     forecast: list[list[tuple[float, float]]] = [[] for _ in range(HOURS_A_DAY)]
     for start, mw, published in _rows("forecast", tables):
-        hour, rest = divmod(start - midnight, _HOUR)
+        hour, rest = divmod(start - begin, _HOUR)
         if not rest and 0 <= hour < HOURS_A_DAY:
-            forecast[hour].append(((published - midnight) / _MINUTE, mw))
+            forecast[hour].append(((published - begin) / _MINUTE, mw))
     cleared: list[float | None] = [None] * HOURS_A_DAY
     for start, mw in _rows("cleared", tables):
-        hour, rest = divmod(start - midnight, _HOUR)
+        hour, rest = divmod(start - begin, _HOUR)
         if not rest and 0 <= hour < HOURS_A_DAY:
             cleared[hour] = mw
     collected = [False] * INTERVALS_A_DAY
@@ -95,7 +95,7 @@ def day_values(day: date, tables: Mapping[str, pa.Table]) -> DayValues:
     for at, when, rows, elsewhere in _rows("snapshots", tables):
         if at is None or elsewhere:
             continue
-        number, rest = divmod(at - midnight, _INTERVAL)
+        number, rest = divmod(at - begin, _INTERVAL)
         if rest or not 0 <= number < INTERVALS_A_DAY:
             continue
         if rows:

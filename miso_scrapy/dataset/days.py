@@ -7,13 +7,13 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, timedelta
 from itertools import chain, groupby
 from operator import itemgetter
 
 from miso_scrapy.archive.document import DATA_TYPE, ROOT, key_of
 from miso_scrapy.feed.coverage import TOLERANCE
-from miso_scrapy.feed.market_day import EST
+from miso_scrapy.feed.market_day import midnight
 from miso_scrapy.store import Entry, Store
 
 _DAY = timedelta(days=1)
@@ -148,7 +148,7 @@ def _clock(entry: Entry) -> str:
     return entry.key[_CLOCK]
 
 
-_MIDNIGHT = datetime.combine(date(2000, 1, 1), time(), EST).astimezone(UTC)
+_MIDNIGHT = midnight(date(2000, 1, 1)).astimezone(UTC)
 # Within a UTC date, a file with a candidate before _EARLY belongs to the old market day, and from _LATE
 # on to the new one. Between the two it may belong to either.
 _EARLY, _LATE = (f"{_MIDNIGHT + offset:%H%M%S}" for offset in (-TOLERANCE, TOLERANCE))
