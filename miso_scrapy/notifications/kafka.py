@@ -63,6 +63,7 @@ class Notifier:
         """Whether the broker did not take the last messages."""
         self._closed_until = 0.0
         self._one_at_a_time = asyncio.Lock()
+        self._owed_one_at_a_time = asyncio.Lock()
 
     async def send(self, messages: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         """Send (identifier, message) pairs and return those that the broker has acknowledged."""
@@ -89,14 +90,15 @@ class Notifier:
 
     async def send_owed(self, registry: Registry) -> None:
         """Send the messages in the outbox. Raises RegistryUnavailable."""
-        owed = [entry async for entry in registry.outbox()]
-        for start in range(0, len(owed), _AT_ONCE):
-            acknowledged = await self.send(owed[start : start + _AT_ONCE])
-            for identifier, message in acknowledged:
-                await registry.sent(identifier, message)
-            if not acknowledged:
-                return
-            logger.info("sent %d messages that were owed", len(acknowledged))
+        async with self._owed_one_at_a_time:  # the next one reads what is still owed
+            owed = [entry async for entry in registry.outbox()]
+            for start in range(0, len(owed), _AT_ONCE):
+                acknowledged = await self.send(owed[start : start + _AT_ONCE])
+                for identifier, message in acknowledged:
+                    await registry.sent(identifier, message)
+                if not acknowledged:
+                    return
+                logger.info("sent %d messages that were owed", len(acknowledged))
 
     async def close(self) -> None:
         """Close the connection. Messages that the broker has not acknowledged stay in the outbox."""

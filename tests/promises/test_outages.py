@@ -1,5 +1,6 @@
 """Redis, S3, Kafka or the disk fails, at the start or in the middle: told, bounded, and made good."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -12,7 +13,11 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
+from scrapy.settings import Settings
 
+from miso_scrapy.connections.open import open_registry
+from miso_scrapy.notifications import kafka
+from miso_scrapy.options import Options
 from tests.support.archive_reader import PREFIX, Witness, files_below, files_in
 from tests.support.crawl import Run, started
 from tests.support.faketime import faketime
@@ -336,6 +341,60 @@ def test_a_broker_lost_in_the_middle_costs_no_file_and_no_message(
     made_good(run, Witness(files(), valkey.client, broker.messages()), 26)
 
 
+def of_this_process(environment):
+    """Return the settings of *environment*, for what runs in the test's own process."""
+    settings = Settings()
+    settings.setmodule("miso_scrapy.settings")
+    settings.update(environment, priority="cmdline")
+    return settings
+
+
+@pytest.mark.parametrize("how", ["refuse", "hang", "cut"])
+def test_a_process_that_lost_its_connection_to_the_broker_sends_again(
+    how, broker, environment, monkeypatch
+):
+    monkeypatch.setattr(kafka, "_LEAVE_ALONE", 0)  # a minute, in which nothing is tried
+    settings = of_this_process(environment)
+    notifier = kafka.Notifier(settings, Options.from_settings(settings))
+    until = time.monotonic() + 100
+
+    async def sends():
+        first = [("first", "{}")]
+        assert await notifier.send(first) == first
+        broker.when(PRODUCE, 1, lambda: broker.turn(how))
+        assert await notifier.send([("lost", "{}")]) == []
+        assert notifier.down
+        broker.turn("pass")
+        again = [("again", "{}")]
+        while await notifier.send(again) != again:  # after a pause between two connections
+            assert time.monotonic() < until
+        assert not notifier.down
+        await notifier.close()
+
+    asyncio.run(sends())
+    assert {key for key, _ in broker.messages()} >= {"first", "again"}
+
+
+def test_what_is_owed_is_sent_once_also_if_several_want_to_send_it(
+    broker, redis, valkey, environment
+):
+    environment["KAFKA_TIMEOUT"] = "30"
+    settings = of_this_process(environment)
+    options = Options.from_settings(settings)
+    owed = {f"realtime_total_load_20251205_{number:06}.json": "{}" for number in range(20)}
+
+    async def sends():
+        async with open_registry(options) as registry:
+            valkey.client.hset(f"{PREFIX}outbox", mapping=owed)
+            notifier = kafka.Notifier(settings, options)
+            await asyncio.gather(*(notifier.send_owed(registry) for _ in range(3)))
+            await notifier.close()
+            assert await registry.owed() == 0
+
+    asyncio.run(sends())
+    assert sorted(key for key, _ in broker.messages()) == sorted(owed)
+
+
 # --- The disk ---------------------------------------------------------------------------------
 
 
@@ -541,12 +600,11 @@ def test_a_followed_run_can_be_started_while_a_server_is_down(
 
 
 @faketime
-@pytest.mark.parametrize("how", ["refuse", "cut"])
 def test_a_followed_run_sends_what_a_broker_that_was_down_did_not_take(
-    how, follow, redis, broker, valkey, files
+    follow, redis, broker, valkey, files
 ):
     run = follow()
-    broker.turn(how)
+    broker.turn("refuse")
     for minute in (5, 10, 15):
         run.due(minute)
         run.read_until(STORED.format(NOON + timedelta(minutes=minute)))
@@ -573,7 +631,7 @@ def test_a_followed_run_that_loses_the_registry_with_a_message_on_its_way_sends_
     run.read_until(STORED.format(NOON + timedelta(minutes=5)))
     assert run.stopped().status == 0  # it sends what it owes first
     assert not valkey.client.keys("*:outbox")
-    assert len(broker.messages()) == 3
+    assert len(broker.messages()) == 3, "".join(run.log)
 
 
 @faketime
