@@ -88,7 +88,8 @@ def _each(
     """Return the cost of each further snapshot with each peer, in ms, and the medians behind it.
 
     The cost of a further snapshot is the cost of *number* snapshots minus the cost of one, divided by
-    *number* - 1. This leaves out the start of the process. *part* is the field of Cost to use.
+    *number* - 1. This leaves out the start of the process. *part* is the field of Cost to use. With one
+    run in place of three, CPU was seen to be off by a factor of four.
     """
 
     def asks(ask: Ask, size: int) -> Callable[[], Cost]:
@@ -112,7 +113,7 @@ def row_1(*, small: bool) -> list[Line]:
     with servers.feed() as feed:
         peers = Peers(feed)
         cpu, medians = _each(
-            2 if small else 5, DAY, {"project": peers.project, "bare Scrapy": peers.bare}
+            3 if small else 5, DAY, {"project": peers.project, "bare Scrapy": peers.bare}
         )
     registry = medians[f"project {DAY}"].children - medians["project 1"].children
     return [
@@ -141,7 +142,7 @@ def row_2(*, small: bool) -> list[Line]:
     ):
         peers = Peers(feed)
         cpu, _ = _each(
-            1 if small else 3,
+            3 if small else 5,
             DAY,
             {
                 "S3 and Redis": lambda number: peers.project(number, s3, redis),
@@ -209,7 +210,7 @@ def row_4(*, small: bool) -> list[Line]:
     with servers.feed() as feed:
         peers = Peers(feed, advance=0)
         cpu, _ = _each(
-            3,  # also in a small run: one alone was seen to be off by a factor of four
+            3,
             2_000,
             {
                 "project": lambda number: peers.project(number, settings=unchanged),
