@@ -136,9 +136,10 @@ class MisoRtloadSpider(ArchiveSpider):
     async def _due(self, candidate: datetime, began: datetime) -> tuple[datetime, float]:
         """Wait until *candidate* is due. Return it, and the monotonic time at which the wait ended.
 
-        The time is 0 for a candidate that was due when the run *began*. The wall clock is read each
-        second, as it may be set, and the machine may be suspended. In a range without an end, another
-        candidate is returned if the clock was set back, or if the market day of *candidate* is over.
+        The time is 0 for a candidate that was due when the run *began*. The wall clock is read every
+        two seconds, as it may be set, and the machine may be suspended. In a range without an end,
+        another candidate is returned if the clock was set back, or if the market day of *candidate* is
+        over.
         """
         if candidate + self.publish_delay <= began and not self.candidates.endless:
             return candidate, 0
@@ -153,7 +154,7 @@ class MisoRtloadSpider(ArchiveSpider):
                 )
                 candidate = next_one
                 continue
-            await asyncio.sleep(min(left.total_seconds(), 1))
+            await asyncio.sleep(min(left.total_seconds(), 2))
         if self.candidates.endless:
             candidate = self._first_of_today(candidate, now)
         return candidate, 0 if candidate + self.publish_delay <= began else time.monotonic()
