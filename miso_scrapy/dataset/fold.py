@@ -16,6 +16,10 @@ from miso_scrapy.feed.market_day import midnight
 from miso_scrapy.feed.rows import RowReader, Unused
 
 
+NEVER = datetime.min.replace(tzinfo=UTC)
+"""Before all times: where it is not known when a snapshot was collected."""
+
+
 class Published(NamedTuple):
     """The parts of a snapshot that the fold needs; MW by minutes after 00:00 EST."""
 
@@ -173,11 +177,8 @@ def _load_value(known: list[Vintage], last_published: datetime) -> LoadValue:
     )
 
 
-_NEVER = datetime.min.replace(tzinfo=UTC)
-
-
 def _order(snapshot: Published) -> tuple[datetime, datetime]:
-    return snapshot.at, snapshot.collected_at or _NEVER
+    return snapshot.at, snapshot.collected_at or NEVER
 
 
 _Array = tuple[datetime, datetime | None, dict[int, float]]
@@ -217,7 +218,7 @@ def _last_published(begin: datetime, ordered: Iterable[_Array]) -> dict[datetime
     """Return the interval of the last snapshot that has a value, by the value's interval."""
     last: dict[int, datetime] = {}
     before: dict[int, float] = {}
-    before_at = _NEVER
+    before_at = NEVER
     for at, _, values in ordered:
         if not before.keys() <= values.keys():
             last |= dict.fromkeys(before, before_at)

@@ -7,9 +7,9 @@ are kept.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
-from miso_scrapy.dataset.fold import FiledFile, MarketDay, Vintage, changes, load_values
+from miso_scrapy.dataset.fold import NEVER, FiledFile, MarketDay, Vintage, changes, load_values
 
 
 def merge(before: MarketDay, now: MarketDay) -> MarketDay:
@@ -35,9 +35,6 @@ def merge(before: MarketDay, now: MarketDay) -> MarketDay:
     )
 
 
-_NEVER = datetime.min.replace(tzinfo=UTC)
-
-
 def _merge_vintages(before: Iterable[Vintage], now: Iterable[Vintage]) -> list[Vintage]:
     now = list(now)
     known = set(now)
@@ -46,7 +43,7 @@ def _merge_vintages(before: Iterable[Vintage], now: Iterable[Vintage]) -> list[V
 
 
 def _place(vintage: Vintage) -> tuple[datetime, datetime, datetime]:
-    return vintage.start, vintage.published, vintage.collected or _NEVER
+    return vintage.start, vintage.published, vintage.collected or NEVER
 
 
 def _merge_files(before: Iterable[FiledFile], now: Iterable[FiledFile]) -> list[FiledFile]:
