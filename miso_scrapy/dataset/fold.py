@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 from miso_scrapy.feed.market_day import midnight
 from miso_scrapy.feed.rows import RowReader, Unused
 
-
 NEVER = datetime.min.replace(tzinfo=UTC)
 """Before all times: where it is not known when a snapshot was collected."""
 
