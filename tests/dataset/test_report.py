@@ -465,6 +465,17 @@ def test_the_keyboard_reaches_everything_and_moves_between_days(open_page):
     page.context.close()
 
 
+@in_chromium
+def test_what_has_the_focus_is_not_behind_the_bars_at_the_top(phone):
+    save = phone.locator("[data-save=peak]")
+    save.evaluate("each => window.scrollBy(0, each.getBoundingClientRect().top - 75)")
+    bar, button = phone.locator(".range").bounding_box(), save.bounding_box()
+    assert button["y"] + button["height"] < bar["y"] + bar["height"]
+    save.focus()
+    button = save.bounding_box()
+    assert button["y"] >= bar["y"] + bar["height"]
+
+
 # --- The tables ------------------------------------------------------------------------------------
 
 
