@@ -88,7 +88,10 @@ const begin = (data) => {
     },
     audit: {
       head: [...all("#audit thead th")].map((cell) => cell.textContent),
-      rows: () => [...all("#audit tbody tr:not([hidden])")].map((row) => [...row.cells].map((cell) => cell.textContent)),
+      rows: () => [...all("#audit tbody tr:not([hidden])")].map((row) => [
+        data.days[row.dataset.day],
+        ...[...row.cells].slice(1).map((cell) => cell.textContent.replace(/^[\d,]+$/, (number) => number.replaceAll(",", ""))),
+      ]),
     },
   };
 

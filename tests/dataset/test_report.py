@@ -631,6 +631,16 @@ def test_the_audit_has_the_worst_days_first_and_marks_them(page, audited):
         assert shown == {key: figures[key] for key in columns.values()}
 
 
+@in_chromium
+def test_the_audit_is_saved_with_dates_and_numbers_that_a_program_can_read(page, audited, tmp_path):
+    page.locator("#audit tbody td:nth-child(8)").first.evaluate("c => { c.textContent = '1,234' }")
+    _, rows = saved(page, "audit", tmp_path)
+    assert rows[0]["Largest, MW"] == "1234"
+    assert {row["Market day"]: int(row["Missing"]) for row in rows} == {
+        day["day"]: day["values_missing"] for day in audited["days"]
+    }
+
+
 # --- For everybody, everywhere ---------------------------------------------------------------------
 
 
