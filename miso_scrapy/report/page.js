@@ -88,7 +88,10 @@ const begin = (data) => {
     },
     audit: {
       head: [...all("#audit thead th")].map((cell) => cell.textContent),
-      rows: () => [...all("#audit tbody tr:not([hidden])")].map((row) => [...row.cells].map((cell) => cell.textContent)),
+      rows: () => [...all("#audit tbody tr:not([hidden])")].map((row) => [
+        data.days[row.dataset.day],
+        ...[...row.cells].slice(1).map((cell) => cell.textContent.replace(/^[\d,]+$/, (number) => number.replaceAll(",", ""))),
+      ]),
     },
   };
 
@@ -383,13 +386,15 @@ const begin = (data) => {
         const said = [missing && `${missing} missing`, healed && `${healed} healed`].filter(Boolean).join(", ") || "complete";
         button.setAttribute("aria-label", `${date(midnights[day])} ${month.slice(0, 4)}: ${said}`);
         button.title = button.getAttribute("aria-label");
-        const share = Math.max(30, Math.round(((missing || healed) / 288) * 100));
+        const part = Math.round(((missing || healed) / 288) * 100);
+        const share = part > 50 ? Math.max(70, part) : 30; // its edge is not behind the number
         button.classList.toggle(missing ? "missing" : "healed", missing + healed > 0);
-        button.classList.toggle("most", missing + healed > 0 && share > 50);
+        button.classList.toggle("most", part > 50);
         button.style.setProperty("--share", `${share}%`);
         if (!n) button.style.gridColumnStart = ((new Date(midnights[day] * 1000).getUTCDay() + 6) % 7) + 1;
       });
     }
+    box.scrollTop = box.scrollHeight; // to the newest days
     box.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -7, ArrowDown: 7 }[event.key];
       const target = step && element("days").querySelector(`[data-show="${Number(event.target.dataset.show) + step}"]`);

@@ -60,9 +60,9 @@ LOAD = Chart(
     "Load and its forecast",
     "Line chart of the 5-minute load, the hourly forecast and the hourly cleared MW over time. "
     "Below it, the forecast minus the load of each hour.",
-    "The forecast shown is the last one published before its hour began, or the first one if "
-    "there was none before. The difference is that forecast minus the mean of the hour's twelve "
-    "loads.",
+    "The forecast shown is the last one published before its hour began. The difference is that "
+    "forecast minus the mean of the hour's twelve loads. If there was no forecast before, the first "
+    "one is shown, without a difference.",
     ("difference",),
 )
 CHARTS = (

@@ -161,8 +161,9 @@ def _load(days: Sequence[ReportDay], errors: Sequence[HourError]) -> str:
 def _map(days: Sequence[ReportDay]) -> str:
     counts = Counter("".join(day.states for day in days))
     bad = sum("m" in day.states for day in days)
+    their = "its" if counts["c"] == 1 else "their"
     return (
-        f"{words.count(counts['c'], 'interval')} collected with their own snapshot, {counts['h']:,} "
+        f"{words.count(counts['c'], 'interval')} collected with {their} own snapshot, {counts['h']:,} "
         f"healed by a later snapshot of their market day, {counts['m']:,} missing"
         + (f" on {words.count(bad, 'day')}." if bad else ".")
     )
@@ -244,10 +245,9 @@ def _ages(days: Sequence[ReportDay]) -> tuple[dict[str, Any], str]:
         f"{words.span(_quantile(ages, 0.5))} of the start of their interval, and 95% within "
         f"{words.span(_quantile(ages, 0.95))}."
     )
-    named = [
-        f"{words.at(day, number)}, {words.span(abs(age))} {'after' if age >= 0 else 'before'}"
-        for age, day, number in outliers[:_NAMED]
-    ]
+    if len(ages) == 1:
+        said = f"The snapshot was collected {_after(ages[0])} the start of its interval."
+    named = [f"{words.at(day, number)}, {_after(age)}" for age, day, number in outliers[:_NAMED]]
     if outliers:
         more = len(outliers) - len(named)
         said += (
@@ -256,6 +256,10 @@ def _ages(days: Sequence[ReportDay]) -> tuple[dict[str, Any], str]:
             f"{f'; and {more:,} more' if more else ''}."
         )
     return {"start": start, "width": width, "bins": counts}, said
+
+
+def _after(age: float) -> str:
+    return f"{words.span(abs(age))} {'after' if age >= 0 else 'before'}"
 
 
 def bins(ages: Sequence[float]) -> tuple[float, float, list[int]]:
@@ -322,7 +326,7 @@ def audit_cells(days: Sequence[ReportDay], day: ReportDay | None) -> Iterator[st
     yield spell(each.longest_silence)
     faults = {
         "unreadable": each.unreadable_files,
-        "dropped rows": each.dropped_rows,
+        "dropped row" if each.dropped_rows == 1 else "dropped rows": each.dropped_rows,
         "of another day": each.filed_under_another_day,
         "empty": each.empty_snapshots,
     }

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from statistics import fmean, median
@@ -465,6 +466,17 @@ def test_the_keyboard_reaches_everything_and_moves_between_days(open_page):
     page.context.close()
 
 
+@in_chromium
+def test_what_has_the_focus_is_not_behind_the_bars_at_the_top(phone):
+    save = phone.locator("[data-save=peak]")
+    save.evaluate("each => window.scrollBy(0, each.getBoundingClientRect().top - 75)")
+    bar, button = phone.locator(".range").bounding_box(), save.bounding_box()
+    assert button["y"] + button["height"] < bar["y"] + bar["height"]
+    save.focus()
+    button = save.bounding_box()
+    assert button["y"] >= bar["y"] + bar["height"]
+
+
 # --- The tables ------------------------------------------------------------------------------------
 
 
@@ -620,6 +632,16 @@ def test_the_audit_has_the_worst_days_first_and_marks_them(page, audited):
         assert shown == {key: figures[key] for key in columns.values()}
 
 
+@in_chromium
+def test_the_audit_is_saved_with_dates_and_numbers_that_a_program_can_read(page, audited, tmp_path):
+    page.locator("#audit tbody td:nth-child(8)").first.evaluate("c => { c.textContent = '1,234' }")
+    _, rows = saved(page, "audit", tmp_path)
+    assert rows[0]["Largest, MW"] == "1234"
+    assert {row["Market day"]: int(row["Missing"]) for row in rows} == {
+        day["day"]: day["values_missing"] for day in audited["days"]
+    }
+
+
 # --- For everybody, everywhere ---------------------------------------------------------------------
 
 
@@ -756,6 +778,36 @@ def busy_day(day):
         [1.2] * 288,
         [],
     )
+
+
+@in_chromium
+def test_the_map_of_days_shows_all_of_a_year_and_its_numbers_can_be_read(browser, tmp_path):
+    """A day with a part missing has two colours. The edge between them is not behind the number."""
+    days, audits = [], []
+    for number in range(365):
+        day = busy_day(date(2025, 1, 1) + timedelta(days=number))
+        missing = number * 5 % 289
+        known = (1 << 288 - missing) - 1
+        load = [mw if place < 288 - missing else None for place, mw in enumerate(day.load)]
+        days.append(replace(day, load=load))
+        audits.append(audit(DayFacts(day.day, known, known, 0, 0, 0, 0, 0, 0, 0, NOW), NOW))
+    page = browser.new_page(viewport={"width": 1366, "height": 768})
+    for shown in (365, 59):
+        path = tmp_path / f"{shown}.html"
+        path.write_text(report(days[-shown:], audits[-shown:], NOW, SOURCE))
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-drawn]")
+        box = page.locator("#days").bounding_box()
+        for button in (page.locator("#days button").first, page.locator("#days button").last):
+            place = button.bounding_box()
+            assert box["y"] <= place["y"]
+            assert place["y"] + place["height"] <= box["y"] + box["height"]
+    shares = page.locator("#days button.missing").evaluate_all(
+        "all => all.map(each => parseFloat(each.style.getPropertyValue('--share')))"
+    )
+    assert len(shares) == 59
+    assert all(share <= 30 or share >= 70 for share in shares)
+    page.close()
 
 
 @in_chromium

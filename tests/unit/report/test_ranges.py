@@ -1,12 +1,15 @@
-"""The distribution of the snapshots' ages."""
+"""The distribution of the snapshots' ages, and the words for one of a kind."""
 
+from datetime import UTC, date, datetime
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miso_scrapy.report.ranges import bins
+from miso_scrapy.dataset.audit import DayFacts, audit
+from miso_scrapy.dataset.day_values import DayValues
+from miso_scrapy.report.ranges import audit_cells, bins, ranges, report_day
 
 
 @pytest.mark.parametrize(
@@ -32,3 +35,21 @@ def test_every_age_is_in_its_bin_or_an_outlier(ages):
     assert counts == [sum(a <= age < b for age in ages) for a, b in pairwise(edges)]
     assert 2 * sum(counts) >= len(ages)
     assert len(counts) <= 50
+
+
+@pytest.mark.parametrize("minutes", [1.5, -1.5])
+def test_a_single_snapshot_is_not_spoken_of_as_many(minutes):
+    day = date(2025, 11, 1)
+    nothing = [None] * 287
+    values = DayValues(
+        day, [80_000.0, *nothing], [[]] * 24, [], [True, *nothing], [minutes, *nothing], []
+    )
+    known = DayFacts(day, 1, 1, 0, 0, 0, 0, 1, 0, 0, None)
+    shown = report_day(values, audit(known, datetime(2025, 12, 1, tzinfo=UTC)))
+    captions = ranges([shown])["day"][0]["captions"]
+    assert captions["map"].startswith("1 interval collected with its own snapshot, 0 healed ")
+    when = "after" if minutes > 0 else "before"
+    assert captions["age"] == (
+        f"The snapshot was collected 1.5 min {when} the start of its interval."
+    )
+    assert list(audit_cells([shown], shown))[-1] == "1 dropped row"
