@@ -324,6 +324,11 @@ def _instant(value: Instant | None) -> datetime | None:
     instant = _parsed(datetime.fromisoformat, fault, value)
     if not isinstance(instant, (datetime, type(None))) or (instant and instant.tzinfo is None):
         raise ValueError(fault)
+    try:
+        if instant:
+            market_day(instant) + timedelta(1)
+    except OverflowError:
+        raise ValueError(f"as_of {value!r} is too early or too late") from None
     return instant
 
 

@@ -229,6 +229,8 @@ def test_tables_that_are_given_beside_an_archive_are_brought_up_to_date(known, t
         (lambda a: a.load(as_of="2026-05-02T12:00"), "must be a time with its offset"),
         (lambda a: a.load(as_of="noon"), "must be a time with its offset"),
         (lambda a: a.load(as_of=date(2026, 5, 2)), "must be a time with its offset"),
+        (lambda a: a.load(as_of="0001-01-01T00:00Z"), "is too early or too late"),
+        (lambda a: a.load(as_of=datetime.max.replace(tzinfo=UTC)), "is too early or too late"),
         (lambda a: a.load(tz="Mars"), "tz 'Mars' must be a time zone"),
         (lambda a: a.load(tz=None), "tz None must be a time zone"),
     ],
