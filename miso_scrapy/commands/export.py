@@ -112,10 +112,11 @@ class Command(DatasetCommand):
             }
             with workers(len(found), dask) as spread:
                 for done in progress(export_csv(store, found, outputs, spread), len(found)):
-                    days += bool(done.snapshots)
+                    # A file that cannot be read is a row of the snapshots.
+                    days += bool(done.snapshots) or all(done.lines.values())
                     snapshots += done.snapshots
                     faults.add(done.faults)
-            if not snapshots:
+            if not days:
                 raise _NothingToWrite
         line = f"{count(days, 'day')} exported from {self._snapshots(snapshots)}, 0 unchanged"
         print(f"{line}: {target}")  # noqa: T201

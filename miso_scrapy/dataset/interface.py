@@ -16,7 +16,7 @@ import pyarrow as pa
 from miso_scrapy.archive.document import ROOT
 from miso_scrapy.archive.identity import Kind, archive_kind
 from miso_scrapy.dataset.as_of import known_by
-from miso_scrapy.dataset.audit import DayFacts, audit, facts, figures, within
+from miso_scrapy.dataset.audit import DayFacts, audit, facts, figures
 from miso_scrapy.dataset.days import DayRange, days
 from miso_scrapy.dataset.exported import ExportedTables
 from miso_scrapy.dataset.faults import WrongTables
@@ -190,7 +190,7 @@ class Archive:
         wanted = _range(start, end, then)
         with _plain():
             if then is not None or self._tables is None:
-                known = [facts(day) for day in self._days(wanted, then)]
+                known = [facts(day) for day in self._days(wanted, then) if day.snapshots]
             else:
                 known = self._facts(self._tables, wanted)
         by_day = {day.day: day for day in known}
@@ -198,7 +198,9 @@ class Archive:
         now = then or datetime.now(UTC)
         audits = []
         if first and wanted.end:
-            every = [first + timedelta(number) for number in range((wanted.end - first).days)]
+            # Days of the future count only up to the last one that has files.
+            last = max([min(wanted.end - timedelta(1), market_day(now)), *by_day])
+            every = [first + timedelta(number) for number in range((last - first).days + 1)]
             audits = [audit(by_day.get(day) or facts(MarketDay(day)), now) for day in every]
         rows = [
             {
@@ -209,7 +211,7 @@ class Archive:
                     for gap in each.missing
                 ],
             }
-            for each in audits[within(audits, wanted)]
+            for each in audits
         ]
         return pa.Table.from_pylist(rows, schema=_audit_schema(_time(tz)))
 
@@ -258,7 +260,8 @@ class Archive:
 
     def _facts(self, tables: ExportedTables, wanted: DayRange) -> list[DayFacts]:
         self._update(tables, wanted)
-        return [entry.facts for entry in tables.manifest(wanted).days.values()]
+        entries = tables.manifest(wanted).days.values()
+        return [entry.facts for entry in entries if entry.tables]
 
     def _update(self, tables: ExportedTables, wanted: DayRange) -> None:
         """Bring *tables* up to date, if they were given beside an archive."""
@@ -321,6 +324,11 @@ def _instant(value: Instant | None) -> datetime | None:
     instant = _parsed(datetime.fromisoformat, fault, value)
     if not isinstance(instant, (datetime, type(None))) or (instant and instant.tzinfo is None):
         raise ValueError(fault)
+    try:
+        if instant:
+            market_day(instant) + timedelta(1)
+    except OverflowError:
+        raise ValueError(f"as_of {value!r} is too early or too late") from None
     return instant
 
 

@@ -533,6 +533,16 @@ def test_csv_is_the_load_in_one_file_in_the_order_of_time(tmp_path, scrapy):
     assert os.listdir(target.parent) == ["load.csv"]
 
 
+def test_files_that_cannot_be_read_are_rows_of_csv_too(tmp_path, scrapy):
+    for clock in ("12:00", "12:05"):
+        samples.put(tmp_path / "data", est("2026-05-01", clock), b"damaged")
+    done = scrapy("export", "-o", "snapshots.csv")
+    assert (done.returncode, done.stdout.startswith("1 day exported from 0 snapshots")) == (1, True)
+    rows = list(csv.DictReader((tmp_path / "snapshots.csv").open()))
+    assert [row["candidate_est"] for row in rows] == ["2026-05-01 12:00:00", "2026-05-01 12:05:00"]
+    assert all("not gzip" in row["fault"] for row in rows)
+
+
 # --- From S3, and from a directory that is not ours -------------------------------------------
 
 

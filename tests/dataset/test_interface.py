@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import miso_scrapy
 from tests.support import samples
 from tests.support.documentation import fences, page
-from tests.support.samples import est
+from tests.support.samples import EST, est
 
 DAY, NEXT = "2026-05-01", "2026-05-02"
 S3_ARGUMENTS = {
@@ -187,6 +187,29 @@ def test_without_an_end_an_answer_goes_up_to_today(tmp_path):
     assert (str(day["market_day"]), day["values"]) == (today, 1)
 
 
+def test_the_audit_has_no_days_of_the_future_unless_they_have_files(tmp_path):
+    today = datetime.now(UTC).astimezone(EST).date()
+    yesterday, soon, later = (today + timedelta(number) for number in (-1, 5, 20))
+    root = tmp_path / "data"
+    samples.file(root, str(yesterday), "12:00", {"12:00": 1})
+
+    def audited(archive, end, **as_of):
+        return archive.audit(yesterday, end, **as_of)["market_day"].to_pylist()
+
+    archives = [
+        miso_scrapy.open_archive(root),
+        miso_scrapy.open_archive(root, tables=tmp_path / "tables"),
+    ]
+    for archive in archives:
+        assert audited(archive, later) == [yesterday, today]
+        assert audited(archive, today) == [yesterday]
+        assert archive.audit(soon, later).num_rows == 0
+    samples.file(root, str(soon), "12:00", {"12:00": 1})
+    for archive in archives:
+        assert audited(archive, later)[-1] == soon
+        assert audited(archive, later, as_of=est(str(yesterday), "13:00")) == [yesterday]
+
+
 def test_tables_that_are_given_beside_an_archive_are_brought_up_to_date(known, tmp_path):
     root, target = tmp_path / "data", tmp_path / "tables"
     samples.file(root, DAY, "00:00", {"00:00": 100})
@@ -206,6 +229,8 @@ def test_tables_that_are_given_beside_an_archive_are_brought_up_to_date(known, t
         (lambda a: a.load(as_of="2026-05-02T12:00"), "must be a time with its offset"),
         (lambda a: a.load(as_of="noon"), "must be a time with its offset"),
         (lambda a: a.load(as_of=date(2026, 5, 2)), "must be a time with its offset"),
+        (lambda a: a.load(as_of="0001-01-01T00:00Z"), "is too early or too late"),
+        (lambda a: a.load(as_of=datetime.max.replace(tzinfo=UTC)), "is too early or too late"),
         (lambda a: a.load(tz="Mars"), "tz 'Mars' must be a time zone"),
         (lambda a: a.load(tz=None), "tz None must be a time zone"),
     ],
