@@ -24,3 +24,7 @@ if not TYPE_CHECKING:  # a type checker knows the names, and finds one that is m
                 f"{error.name} is not installed: pip install 'miso-scrapy[dataset]'"
             ) from error
         return getattr(interface, name)
+
+    def __dir__() -> list[str]:
+        """Return the names of this module, for completion, with those that are imported only later."""
+        return sorted({*globals(), *__all__})

@@ -299,3 +299,11 @@ def test_the_import_takes_neither_scrapy_nor_arrow_and_the_interface_no_scrapy()
         "miso_scrapy.open_archive; assert not {'scrapy', 'twisted', 'boto3'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_notebook_completes_the_names_of_the_interface():
+    code = (
+        "import sys, miso_scrapy; names = set(dir(miso_scrapy)); assert 'pyarrow' not in sys.modules;"
+        "assert names >= {'open_archive', 'Archive', 'ArchiveError', '__version__'}, names"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
