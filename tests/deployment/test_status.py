@@ -231,6 +231,17 @@ def test_a_follower_is_healthy_and_a_killed_one_is_not_alive_any_more(
     assert crawl().status == 0
 
 
+def test_a_candidate_that_waits_for_a_new_snapshot_is_no_open_registration(
+    look, environment, feed, tmp_path
+):
+    with started(tmp_path, environment, "-a", "follow=1", "-s", "MISO_PUBLISH_DELAY=0") as process:
+        read_until(process, " stored ")
+        while len(feed.requests) < 2:  # the second candidate was given the same snapshot
+            assert process.poll() is None
+            time.sleep(0.05)
+        assert look()[1]["owed"] == {"messages": 0, "registrations": 0}
+
+
 def test_an_embedded_registry_without_a_run_is_read_and_not_written(
     look, crawl, feed, archive, tmp_path
 ):
