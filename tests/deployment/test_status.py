@@ -156,11 +156,13 @@ def test_a_clock_that_is_behind_the_archive_is_told(at):
 
 
 def test_a_damaged_file_and_a_file_without_rows_are_no_end(at, archive):
-    (*_, path) = archive.files()
+    first, *_, path = archive.files()
     (archive.root / path).write_bytes(b"not gzip")
+    (archive.root / first).unlink()
     told, _ = at("2025-12-06T04:56")
     assert told["last_snapshot"]["interval"] == "2025-12-06T04:50:00Z"
     assert told["today"]["known"] == 287
+    assert told["healing"]["snapshots_lost"] == 1
 
 
 # --- Runs, alive and dead -----------------------------------------------------------------------
