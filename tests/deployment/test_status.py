@@ -313,6 +313,15 @@ def test_one_who_may_only_read_gets_the_whole_status(
     assert written == []
 
 
+def test_the_registry_of_another_archive_is_told_where_this_one_is_not_there_yet(
+    look, archive, valkey
+):
+    valkey.client.set(f"{PREFIX}archive", "another")
+    _, found, _ = look({"REDIS_URL": valkey.url})
+    assert "the-registry-belongs-to-another-archive" in entries(found)
+    assert not archive.root.exists()
+
+
 # --- What needs a person ------------------------------------------------------------------------
 
 
