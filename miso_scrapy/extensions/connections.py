@@ -368,7 +368,9 @@ class Connections(Component):
         if self.registry:
             try:
                 if self.notifier and not self._abandons_broker:
-                    await self.notifier.send_owed(self.registry)
+                    with contextlib.suppress(TimeoutError):  # the next run sends them
+                        async with asyncio.timeout(self._patience):
+                            await self.notifier.send_owed(self.registry)
                 async with self._soon():
                     await self.registry.leave()
                     outbox = await self.registry.owed()
@@ -407,10 +409,15 @@ class Connections(Component):
         """Raise RegistryUnavailable if a followed run has to wait long for the registry."""
         assert self.registry is not None
         try:
-            async with asyncio.timeout(None if self.outages is None else _FINISH):
+            async with asyncio.timeout(self._patience):
                 yield
         except TimeoutError:
             raise self.registry.give_up() from None
+
+    @property
+    def _patience(self) -> float | None:
+        """How long a server is waited for at the end of the run, in seconds; None: until it fails."""
+        return None if self.outages is None else _FINISH
 
     @property
     def _abandons_broker(self) -> bool:

@@ -70,7 +70,16 @@ class Notifier:
         async with self._one_at_a_time:  # wait only once for a broker that is down
             if not messages or time.monotonic() < self._closed_until:
                 return []
-            acknowledged, error = await asyncio.to_thread(self._send, messages)
+            try:
+                acknowledged, error = await asyncio.to_thread(self._send, messages)
+            except (
+                asyncio.CancelledError
+            ):  # a run that is stopped does not wait for a broker that hangs
+                self.down = True
+                if self._writer is not None:  # or the interpreter would wait for it at its end
+                    with contextlib.suppress(Exception):
+                        self._writer.producer.close(timeout=0)
+                raise
             if error is None:
                 if self.down:
                     logger.info("Kafka takes messages for %s again", self.topic)

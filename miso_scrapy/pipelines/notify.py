@@ -28,11 +28,16 @@ class NotifyPipeline(Component):
         notifier, registry = self.connections.notifier, self.connections.registry
         assert notifier is not None
         if registry and notifier.down:
-            with contextlib.suppress(RegistryUnavailable):  # it stays in the outbox
-                await notifier.send_owed(registry)  # this message is one of them
+            with contextlib.suppress(RegistryUnavailable, Stopped):  # it stays in the outbox
+                # This message is one of them.
+                await self.connections.lasting(lambda: notifier.send_owed(registry))
             return item
         message = self.connections.message(item)
-        acknowledged = await notifier.send([(item.identifier, message)])
+        acknowledged = []
+        with contextlib.suppress(Stopped):
+            acknowledged = await self.connections.lasting(
+                lambda: notifier.send([(item.identifier, message)])
+            )
         if registry is None:
             notifier.lost += not acknowledged
         elif acknowledged:

@@ -214,7 +214,7 @@ class Registry:
             return Contents(
                 archive,
                 messages,
-                sum("fingerprint" in json.loads(claim) for claim in claims),
+                sum(bool(json.loads(claim).get("fingerprint")) for claim in claims),
                 sorted((_living(text) for text in heartbeats if text), key=lambda run: run.since),
             )
 

@@ -58,12 +58,13 @@ class ArchiveStatus:
     def snapshots_lost(self) -> int:
         """The number of today's intervals up to the newest one that have no snapshot of their own.
 
-        The feed has moved on: what was published only in them is lost.
+        One that cannot be read counts as a snapshot, by its candidate. The feed has moved on: what was
+        published only in the others is lost.
         """
-        if self.today.newest is None:
+        if self.today.own is None:
             return 0
-        published = (self.today.newest - midnight(self.today.day)) // INTERVAL + 1
-        return max(published - self.today.snapshots, 0)
+        published = (self.today.own[1] - midnight(self.today.day)) // INTERVAL + 1
+        return published - self.today.snapshots
 
 
 def archive_status(store: Store, now: datetime) -> ArchiveStatus:

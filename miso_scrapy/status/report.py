@@ -89,12 +89,11 @@ async def status(settings: BaseSettings, options: Options, now: datetime) -> Sta
 
     def read_archive() -> ArchiveStatus:
         nonlocal store
-        configured = make_store(settings, options)
-        found.where = configured.locate(ROOT)
+        store = make_store(settings, options)
+        found.where = store.locate(ROOT)
         if not options.s3_bucket and not options.data_dir.exists():
             return nothing(now)
-        configured.check(to_write=False)
-        store = configured
+        store.check(to_write=False)
         return archive_status(store, now)
 
     async def read_contents() -> tuple[Contents, str] | None:

@@ -156,11 +156,13 @@ def test_a_clock_that_is_behind_the_archive_is_told(at):
 
 
 def test_a_damaged_file_and_a_file_without_rows_are_no_end(at, archive):
-    (*_, path) = archive.files()
+    first, *_, path = archive.files()
     (archive.root / path).write_bytes(b"not gzip")
+    (archive.root / first).unlink()
     told, _ = at("2025-12-06T04:56")
     assert told["last_snapshot"]["interval"] == "2025-12-06T04:50:00Z"
     assert told["today"]["known"] == 287
+    assert told["healing"]["snapshots_lost"] == 1
 
 
 # --- Runs, alive and dead -----------------------------------------------------------------------
@@ -231,6 +233,17 @@ def test_a_follower_is_healthy_and_a_killed_one_is_not_alive_any_more(
     assert crawl().status == 0
 
 
+def test_a_candidate_that_waits_for_a_new_snapshot_is_no_open_registration(
+    look, environment, feed, tmp_path
+):
+    with started(tmp_path, environment, "-a", "follow=1", "-s", "MISO_PUBLISH_DELAY=0") as process:
+        read_until(process, " stored ")
+        while len(feed.requests) < 2:  # the second candidate was given the same snapshot
+            assert process.poll() is None
+            time.sleep(0.05)
+        assert look()[1]["owed"] == {"messages": 0, "registrations": 0}
+
+
 def test_an_embedded_registry_without_a_run_is_read_and_not_written(
     look, crawl, feed, archive, tmp_path
 ):
@@ -298,6 +311,15 @@ def test_one_who_may_only_read_gets_the_whole_status(
     finally:
         proxy.stop()
     assert written == []
+
+
+def test_the_registry_of_another_archive_is_told_where_this_one_is_not_there_yet(
+    look, archive, valkey
+):
+    valkey.client.set(f"{PREFIX}archive", "another")
+    _, found, _ = look({"REDIS_URL": valkey.url})
+    assert "the-registry-belongs-to-another-archive" in entries(found)
+    assert not archive.root.exists()
 
 
 # --- What needs a person ------------------------------------------------------------------------

@@ -563,21 +563,30 @@ def test_a_followed_run_is_stopped_at_once_in_an_outage(
 @faketime
 @pytest.mark.parametrize(
     ("server", "question"),
-    [("registry", rb"EVALSHA"), ("store", rb"^PUT \S+\.json\.gz"), ("feed", rb"^GET ")],
+    [
+        ("registry", rb"EVALSHA"),
+        ("store", rb"^PUT \S+\.json\.gz"),
+        ("feed", rb"^GET "),
+        ("broker", PRODUCE),
+    ],
 )
 def test_a_followed_run_is_stopped_before_it_knows_that_a_server_hangs(
-    server, question, follow, asked, redis, s3, valkey, files
+    server, question, follow, asked, redis, s3, valkey, files, request
 ):
-    failing = {"registry": redis, "store": s3, "feed": asked}[server]
+    failing = {"registry": redis, "store": s3, "feed": asked}.get(server)
+    failing = failing or request.getfixturevalue("broker")
     run = follow()
     hangs = threading.Event()
     failing.when(question, 1, lambda: [failing.turn("hang"), hangs.set()])
     run.due(5)
     assert hangs.wait(30)
-    done = run.stopped(timeout=4)  # each would have been waited for longer
+    # Each would have been waited for longer: a broker for KAFKA_TIMEOUT, 30 s.
+    done = run.stopped(timeout=10 if server == "broker" else 4)
     assert done.status == 0, done.log
     assert "Traceback" not in done.log, done.log
-    assert "] ERROR: " not in done.log, done.log
+    # The next run sends a message that is on its way.
+    owed = done.log.count("ERROR: 1 message owed to the Kafka topic")
+    assert done.log.count("] ERROR: ") == owed == (server == "broker"), done.log
     failing.turn("pass")
     Witness(files(), valkey.client).stored_means_safe()
 
