@@ -72,9 +72,8 @@ class Notifier:
                 return []
             try:
                 acknowledged, error = await asyncio.to_thread(self._send, messages)
-            except (
-                asyncio.CancelledError
-            ):  # a run that is stopped does not wait for a broker that hangs
+            except asyncio.CancelledError:
+                # The run is stopped, and does not wait for a broker that hangs.
                 self.down = True
                 if self._writer is not None:  # or the interpreter would wait for it at its end
                     with contextlib.suppress(Exception):
@@ -107,7 +106,9 @@ class Notifier:
                     await registry.sent(identifier, message)
                 if not acknowledged:
                     return
-                logger.info("sent %d messages that were owed", len(acknowledged))
+                sent = len(acknowledged)
+                what = "message that was" if sent == 1 else "messages that were"
+                logger.info("sent %d %s owed", sent, what)
 
     async def close(self) -> None:
         """Close the connection. Messages that the broker has not acknowledged stay in the outbox."""
