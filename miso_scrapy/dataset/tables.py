@@ -121,11 +121,11 @@ def read_parquet(
     try:
         # Without Arrow's threads: they can abort a process that ends at the same time.
         file = pq.ParquetFile(pa.BufferReader(body), pre_buffer=False)
-        other = not file.schema_arrow.equals(SCHEMAS[name])
-        table = None if other else file.read(columns=columns, use_threads=False)
+        table = file.read(columns=columns, use_threads=False)
+        schema = table.schema if columns is None else file.schema_arrow  # which takes longer
     except (OSError, pa.ArrowException):
         raise DamagedTable(f"the table {name} of {day} is damaged: export the day again") from None
-    if other:
+    if not schema.equals(SCHEMAS[name]):
         raise WrongTables(
             f"the table {name} of {day} was exported by another version: it has other columns; choose "
             "another place for the tables of this version"
