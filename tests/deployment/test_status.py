@@ -217,11 +217,13 @@ def test_a_follower_is_healthy_and_a_killed_one_is_not_alive_any_more(
     with started(tmp_path, environment, *hour, "-s", "MISO_PUBLISH_DELAY=0") as process:
         read_until(process, " stored ")
         time.sleep(3)  # longer than the lease: the heartbeat is renewed
+        before = len(archive.files())
         marks, found, text = look()
         assert set(marks.values()) == {"ok"}, text
         assert [run["process"] for run in found["runs"]] == [process.pid]
         assert f"process {process.pid} on " in text
-        assert found["today"]["filed"] in (1, 2)  # the next candidate may be due meanwhile
+        # The next candidate may come due meanwhile.
+        assert 1 <= before <= found["today"]["filed"] <= len(archive.files())
         process.kill()
         process.wait()
     # Its server is left behind. The heartbeat ends with the lease.
@@ -286,7 +288,7 @@ def test_one_who_may_only_read_gets_the_whole_status(
             read_until(process, "Candidates: ")
             marks, found, text = look(env)
             assert set(marks.values()) == {"ok"}, text
-            assert found["today"]["filed"] in (1, 2)  # the next candidate may be due meanwhile
+            assert found["today"]["filed"] == 1
             assert found["owed"] == {"messages": 0, "registrations": 0}
             assert [run["process"] for run in found["runs"]] == [process.pid]
             process.terminate()
