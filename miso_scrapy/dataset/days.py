@@ -100,19 +100,26 @@ def days(store: Store, wanted: DayRange) -> list[DayFiles]:
     return files
 
 
+def every_day(held: Sequence[date], wanted: DayRange, today: date) -> list[date]:
+    """Return each day of the range *wanted*, in order; *held* are those that have files, in order.
+
+    No day after *today* is added. An end that *wanted* leaves open is the first or last day of *held*,
+    which must not be empty then.
+    """
+    first = wanted.start or held[0]
+    ends = [*held[-1:]]
+    if wanted.end:
+        ends.append(min(wanted.end - _DAY, today))
+    return [first + number * _DAY for number in range((max(ends) - first).days + 1)]
+
+
 def with_empty_days(found: list[DayFiles], wanted: DayRange, today: date) -> list[DayFiles]:
     """Return *found*, with a DayFiles without files added for each other day of the range.
 
-    No days are added after *today*. An end that *wanted* leaves open is the first or last day of
-    *found*, which must not be empty.
+    Its days are those of :func:`every_day`. *found* must not be empty.
     """
     by_day = {files.day: files for files in found}
-    first = wanted.start or found[0].day
-    last = found[-1].day
-    if wanted.end:
-        last = max(last, min(wanted.end - _DAY, today))
-    every = [first + number * _DAY for number in range((last - first).days + 1)]
-    return [by_day.get(day) or DayFiles(day) for day in every]
+    return [by_day.get(day) or DayFiles(day) for day in every_day(list(by_day), wanted, today)]
 
 
 def _filed(store: Store, wanted: DayRange) -> Iterator[Entry]:

@@ -17,7 +17,7 @@ from miso_scrapy.archive.document import ROOT
 from miso_scrapy.archive.identity import Kind, archive_kind
 from miso_scrapy.dataset.as_of import known_by
 from miso_scrapy.dataset.audit import DayFacts, audit, facts, figures
-from miso_scrapy.dataset.days import DayRange, days
+from miso_scrapy.dataset.days import DayRange, days, every_day
 from miso_scrapy.dataset.exported import ExportedTables
 from miso_scrapy.dataset.faults import WrongTables
 from miso_scrapy.dataset.fold import MarketDay
@@ -194,14 +194,9 @@ class Archive:
             else:
                 known = self._facts(self._tables, wanted)
         by_day = {day.day: day for day in known}
-        first = wanted.start or min(by_day, default=None)
         now = then or datetime.now(UTC)
-        audits = []
-        if first and wanted.end:
-            # Days of the future count only up to the last one that has files.
-            last = max([min(wanted.end - timedelta(1), market_day(now)), *by_day])
-            every = [first + timedelta(number) for number in range((last - first).days + 1)]
-            audits = [audit(by_day.get(day) or facts(MarketDay(day)), now) for day in every]
+        every = every_day(sorted(by_day), wanted, market_day(now)) if by_day or wanted.start else []
+        audits = [audit(by_day.get(day) or facts(MarketDay(day)), now) for day in every]
         rows = [
             {
                 "market_day": each.day,
