@@ -35,12 +35,12 @@ SMALL = (1, 2, 4, 5)
 
 
 def main() -> int:
-    """Run the rows. Return 1 if a ratio of a small run is much worse than it should be, twice.
+    """Run the rows. Return 1 if a ratio of a small run is much worse than it should be, in two tries.
 
     Its limit is twice its goal or, if the kept result misses the goal, twice that result.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--small", action="store_true", help="take minutes only, less exact")
+    parser.add_argument("--small", action="store_true", help="take a few minutes only, less exact")
     parser.add_argument("--rows", metavar="1,3", help="run only these rows")
     options = parser.parse_args()
     numbers = [int(number) for number in options.rows.split(",")] if options.rows else None

@@ -16,7 +16,7 @@ from miso_scrapy.feed.market_day import midnight
 from miso_scrapy.feed.rows import RowReader, Unused
 
 NEVER = datetime.min.replace(tzinfo=UTC)
-"""Before all times: where it is not known when a snapshot was collected."""
+"""A time before all others: it stands for a time of collection that is not known."""
 
 
 class Published(NamedTuple):

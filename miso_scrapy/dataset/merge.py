@@ -15,8 +15,7 @@ from miso_scrapy.dataset.fold import NEVER, FiledFile, MarketDay, Vintage, chang
 def merge(before: MarketDay, now: MarketDay) -> MarketDay:
     """Return *now* with what only *before* has added. Both are of the same market day.
 
-    If both have a file, that of *now* counts, unless only
-    *before* could read it.
+    If both have a file, that of *now* counts, unless only *before* could read it.
     """
     vintages = _merge_vintages(before.load_vintages, now.load_vintages)
     # From the vintages as well, because the table of the load may be damaged, and is empty then.
