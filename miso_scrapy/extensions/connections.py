@@ -399,8 +399,8 @@ class Connections(Component):
                 self.options.kafka_topic,
             )
         try:
-            if self.notifier and not self._abandons_broker:
-                await self.notifier.close()
+            if self.notifier:
+                await self.notifier.close(at_once=self._abandons_broker)
         finally:
             await self._connections.aclose()
 

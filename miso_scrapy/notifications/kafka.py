@@ -72,12 +72,8 @@ class Notifier:
                 return []
             try:
                 acknowledged, error = await asyncio.to_thread(self._send, messages)
-            except asyncio.CancelledError:
-                # The run is stopped, and does not wait for a broker that hangs.
+            except asyncio.CancelledError:  # the run is stopped, and does not wait for it
                 self.down = True
-                if self._writer is not None:  # or the interpreter would wait for it at its end
-                    with contextlib.suppress(Exception):
-                        self._writer.producer.close(timeout=0)
                 raise
             if error is None:
                 if self.down:
@@ -110,11 +106,17 @@ class Notifier:
                 what = "message that was" if sent == 1 else "messages that were"
                 logger.info("sent %d %s owed", sent, what)
 
-    async def close(self) -> None:
-        """Close the connection. Messages that the broker has not acknowledged stay in the outbox."""
+    async def close(self, *, at_once: bool = False) -> None:
+        """Close the connection. Messages that the broker has not acknowledged stay in the outbox.
+
+        *at_once* does not wait for them.
+        """
         if self._writer is not None:
             with contextlib.suppress(Exception):
-                await asyncio.to_thread(self._writer.close)
+                if at_once:  # if it was left open, the interpreter would wait for it at its end
+                    self._writer.producer.close(timeout=0)
+                else:
+                    await asyncio.to_thread(self._writer.close)
 
     def _send(
         self, messages: Sequence[tuple[str, str]]
